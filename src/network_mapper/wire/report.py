@@ -1,0 +1,119 @@
+"""The native report: what one sniffer saw since its last one.
+
+A report is frozen when it is made. It keeps its bytes and its `(node, boot, sequence)` until the mapper has answered,
+so a retry after a lost answer counts once. Rows are grouped by client, because the client resolves once for all of its
+rows, and each row is an array, because a row's names would cost more than its values. JSON and MessagePack carry the
+same shapes (`docs/reports.md` documents them, with examples that a test runs).
+
+Times in rows are milliseconds relative to the report's `base`, which is milliseconds since the epoch (UTC).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+MSGPACK = "application/msgpack"
+JSON = "application/json"
+PATH = "/api/v1/reports"
+VERSION = 1
+
+
+class Flow(msgspec.Struct, array_like=True, gc=False):
+    """`[server, port, protocol, count, first, last, answered_by, answered_port]`; the last two may be left out."""
+
+    server: str
+    port: int
+    protocol: str
+    count: int
+    first: int
+    last: int
+    answered_by: str = ""
+    answered_port: int = 0
+
+
+class Lookup(msgspec.Struct, array_like=True, gc=False):
+    """`[name, count, first, last, addresses]`; the addresses may be left out."""
+
+    name: str
+    count: int
+    first: int
+    last: int
+    addresses: tuple[str, ...] = ()
+
+
+class PodRef(msgspec.Struct):
+    """The pod that a client is, where the node knows it for certain."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+class Client(msgspec.Struct, omit_defaults=True):
+    """All rows of one client address first seen at one tap. The lists are named after `model.Kind`."""
+
+    address: str
+    tap: int = 0
+    pod: PodRef | None = None
+    connections: list[Flow] = []
+    attempts: list[Flow] = []
+    sockets: list[Flow] = []
+    lookups: list[Lookup] = []
+
+    def rows(self) -> int:
+        """How many rows this client has."""
+        return len(self.connections) + len(self.attempts) + len(self.sockets) + len(self.lookups)
+
+
+class SourceState(msgspec.Struct):
+    """One source of observations on the node, with totals since `boot`."""
+
+    name: str
+    seen: int
+    passed: int
+
+
+class Report(msgspec.Struct, omit_defaults=True):
+    """One sniffer's report; a heartbeat is a report without clients.
+
+    Attributes:
+        node: Name of the node, as in Kubernetes.
+        boot: Chosen anew at each start of the sniffer.
+        sequence: From 1, one higher with each report of this boot.
+        base: Milliseconds since the epoch that the rows' times are relative to.
+        started: When this sniffer began to watch, milliseconds since the epoch.
+        version: Of this format.
+        agent: Program and version, for people.
+        clients: The rows.
+        drops: Total per `model.Drop` since `boot`; totals, so a lost report loses no count.
+        sources: What the node watches with.
+    """
+
+    node: str
+    boot: str
+    sequence: int
+    base: int
+    started: int = 0
+    version: int = VERSION
+    agent: str = ""
+    clients: list[Client] = []
+    drops: dict[str, int] = {}
+    sources: list[SourceState] = []
+
+
+class Receipt(msgspec.Struct):
+    """The answer to a report, given only when its effect cannot be lost any more.
+
+    Attributes:
+        store: Identity of the map; another one than before means that this mapper knows nothing of what was sent.
+        epoch: Counts the resets of the map; a new one means that everything still true should be sent again.
+        repeated: This report had been counted already.
+        rows: Rows that were accepted.
+        dropped: Rows that were not, by `model.Drop`.
+    """
+
+    store: str
+    epoch: int
+    repeated: bool = False
+    rows: int = 0
+    dropped: dict[str, int] = {}
