@@ -43,7 +43,7 @@ class SettingError(ValueError):
 
 
 def setting(text: str, metavar: str = "") -> msgspec.Meta:
-    """Describe a field, as in `Annotated[float, setting("Seconds between two reports.")]`."""
+    """Describe a field of a settings Struct; it goes into the `Annotated` of the field."""
     return msgspec.Meta(description=text, extra={"metavar": metavar})
 
 
