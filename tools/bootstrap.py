@@ -1,0 +1,209 @@
+"""Prepare what the Makefile's targets need: system tools, wheels, the virtual environment, the lock files.
+
+It runs before anything is installed, so it uses nothing but the standard library. The wheels are kept in a folder
+named after the Python version and the lock file's hash; pip checks each wheel against the hash in the lock when it
+installs, so a damaged or foreign folder costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+RUNTIME_LOCK = ROOT / "requirements.lock"
+DEV_LOCK = ROOT / "requirements-dev.lock"
+PIP_TOOLS = "pip-tools==7.6.2"
+LOCK_HEADER = (
+    "# Made by `make lock` from pyproject.toml. Every file is named by its hash, none by where it came from.\n"
+)
+
+SYSTEM_TOOLS = {"ip": "iproute2", "nft": "nftables", "unshare": "util-linux"}
+"""Programs of the network-namespace lab, and the Debian packages that hold them."""
+
+
+class BootstrapError(Exception):
+    """Something that a person has to do first; the message says what."""
+
+
+def say(text: str) -> None:
+    """Print one line of progress."""
+    print(f"==> {text}", file=sys.stderr, flush=True)
+
+
+def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
+    """Run a program; its output goes where ours goes."""
+    try:
+        subprocess.run([str(part) for part in command], check=True, cwd=ROOT, env=env)
+    except subprocess.CalledProcessError as error:
+        raise BootstrapError(f"{' '.join(str(part) for part in command)} failed (exit {error.returncode})") from None
+
+
+def python_of(venv: Path) -> Path:
+    """Path of a virtual environment's interpreter."""
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def apt_install(packages: list[str]) -> None:
+    """Install Debian packages.
+
+    Raises:
+        BootstrapError: We are not root or there is no apt; the message holds the command to run.
+    """
+    names = " ".join(packages)
+    if os.name != "posix" or os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise BootstrapError(f"missing on this machine: {names}. Install it, on Debian with: sudo apt install {names}")
+    say(f"installing {names}")
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run("apt-get", "update", "-qq", env=env)
+    run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, env=env)
+
+
+def system() -> None:
+    """Make sure that the lab's programs are there; without them only the lab's tests and the live demo are missing."""
+    if sys.platform != "linux":
+        return
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    missing = sorted({package for tool, package in SYSTEM_TOOLS.items() if not shutil.which(tool, path=path)})
+    if missing:
+        try:
+            apt_install(missing)
+        except BootstrapError as error:
+            say(f"going on without the network-namespace lab: {error}")
+
+
+def _digest(*files: Path) -> str:
+    content = b"\0".join(file.read_bytes() for file in files)
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _cache_home() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "network-mapper"
+
+
+def wheels_folder() -> Path:
+    """Where the wheels of this lock are kept for this interpreter."""
+    version = f"{sys.implementation.name}-{sys.version_info.major}.{sys.version_info.minor}-{sys.platform}"
+    return _cache_home() / "wheels" / f"{version}-{_digest(DEV_LOCK)}"
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time work on a folder; where there is no flock, the final rename alone keeps it whole."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(folder.name + ".lock").open("w") as handle:
+        with contextlib.suppress(ImportError):
+            import fcntl  # noqa: PLC0415  not on Windows
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _make_venv(venv: Path) -> None:
+    if python_of(venv).exists() and subprocess.run([python_of(venv), "-m", "pip", "--version"], check=False,
+                                                   capture_output=True).returncode == 0:  # fmt: skip
+        return
+    if subprocess.run([sys.executable, "-c", "import ensurepip, venv"], check=False, capture_output=True).returncode:
+        apt_install(["python3-venv"])
+    say(f"making {venv}")
+    run(sys.executable, "-m", "venv", "--clear", venv)
+
+
+def cache() -> None:
+    """Fetch the wheels that the lock names, once, so that later installs need no network."""
+    _make_venv(VENV)
+    folder = wheels_folder()
+    with _locked(folder):
+        if folder.is_dir():
+            say(f"wheels are in {folder}")
+            return
+        say(f"fetching wheels into {folder}")
+        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=folder.name + "."))
+        try:
+            run(python_of(VENV), "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary", ":all:",
+                "--dest", aside, "-r", DEV_LOCK)  # fmt: skip
+            aside.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _install_locked(python: Path) -> None:
+    install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", DEV_LOCK]
+    folder = wheels_folder()
+    if folder.is_dir():
+        with _locked(folder):
+            try:
+                run(*install, "--no-index", "--find-links", folder)
+            except BootstrapError:
+                say(f"{folder} is damaged, removing it")
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                return
+    run(*install)
+
+
+def venv() -> None:
+    """Install the locked packages and this project into `.venv`, unless that is done for this very lock."""
+    stamp = VENV / f".installed-{_digest(DEV_LOCK, ROOT / 'pyproject.toml', Path(__file__))}"
+    if stamp.exists():
+        return
+    _make_venv(VENV)
+    say("installing the locked packages")
+    _install_locked(python_of(VENV))
+    run(python_of(VENV), "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "-e", ROOT)
+    for old in VENV.glob(".installed-*"):
+        old.unlink()
+    stamp.touch()
+
+
+def lock() -> None:
+    """Resolve anew what pyproject.toml asks for and write both lock files."""
+    tools = ROOT / "build" / "lock"
+    _make_venv(tools)
+    run(python_of(tools), "-m", "pip", "install", "--quiet", PIP_TOOLS)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    runtime = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["mapper"]
+    for lock_file, wanted in (
+        (RUNTIME_LOCK, runtime),
+        (DEV_LOCK, ["-c " + str(RUNTIME_LOCK), *runtime, *project["dependency-groups"]["dev"]]),
+    ):
+        say(f"resolving {lock_file.name}")
+        source = tools / "requirements.in"
+        source.write_text("\n".join(wanted) + "\n")
+        # A local folder of wheels would put its own hashes into the lock instead of the registry's.
+        env = {key: value for key, value in os.environ.items() if key != "PIP_FIND_LINKS"}
+        run(python_of(tools), "-m", "piptools", "compile", "--quiet", "--upgrade", "--generate-hashes",
+            "--allow-unsafe", "--strip-extras", "--no-header", "--no-annotate", "--no-emit-index-url",
+            "--no-emit-find-links", "--no-emit-trusted-host", "--no-emit-options",
+            "--output-file", tools / lock_file.name, source, env=env)  # fmt: skip
+        lock_file.write_text(LOCK_HEADER + (tools / lock_file.name).read_text())
+
+
+STEPS = {"system": system, "cache": cache, "venv": venv, "lock": lock}
+
+
+def main(names: list[str]) -> int:
+    """Run the named steps in their order."""
+    try:
+        for name in names:
+            STEPS[name]()
+    except BootstrapError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
