@@ -58,8 +58,9 @@ class Drop(enum.StrEnum):
         "socket_table_unreadable",
         Hop.CAPTURE,
         "tables",
-        "a socket table in /proc could not be read or decoded",
+        "a socket table in /proc could not be read",
     )
+    SOCKET_MALFORMED = ("socket_malformed", Hop.CAPTURE, "sockets", "a line of a socket table could not be decoded")
     SOCKET_SIDE_UNKNOWN = (
         "socket_side_unknown",
         Hop.CAPTURE,
