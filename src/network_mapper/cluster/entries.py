@@ -1,0 +1,168 @@
+"""What the index answers with: pods, services and nodes as resolving needs them, and claims on addresses.
+
+An entry is made by the index and is read-only for everybody else. The index replaces a pod's entry when the pod
+changes and says so (`Index.on_change`), so an answer may be kept until then.
+Times are milliseconds since the epoch (UTC).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from network_mapper.model import Workload  # noqa: TC001  msgspec reads the annotation at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOREVER: Final = 1 << 62
+"""The end of what has not ended."""
+
+
+class PodEntry(msgspec.Struct, gc=False, eq=False):
+    """A pod.
+
+    Attributes:
+        namespace: Of the pod.
+        name: Of the pod.
+        uid: Empty when the object had none.
+        node: Name of its node, empty while it is not scheduled.
+        host_network: It has no address of its own: `addresses` are its node's, and the node claims them.
+        workload: Who it is (`identity`).
+        labels: All of them; shared between pods with equal labels, so never to be changed.
+        addresses: `status.podIPs`, canonical.
+        ports: Declared container ports as (port, protocol), protocol in lower case.
+        start: From when its addresses were its own.
+        end: Until when (exclusive), `FOREVER` while it lives.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+    host_network: bool
+    workload: Workload
+    labels: dict[str, str]
+    addresses: tuple[str, ...]
+    ports: tuple[tuple[int, str], ...]
+    start: int
+    end: int
+
+
+class Port(msgspec.Struct, frozen=True, gc=False):
+    """A port of a service. `protocol` is lower case; `target` is a number or the name of a container's port."""
+
+    port: int
+    protocol: str
+    target: int | str
+
+
+class ServiceEntry:
+    """A service.
+
+    Attributes:
+        namespace: Of the service.
+        name: Of the service.
+        type: `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`; headless is ClusterIP without addresses.
+        external_name: What an ExternalName service stands for, else empty.
+        addresses: Cluster, external and load balancer addresses, canonical.
+        ports: Its ports.
+        start: When it was created.
+    """
+
+    __slots__ = ("_backends", "_find", "addresses", "external_name", "name", "namespace", "ports", "start", "type")
+
+    def __init__(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        type: str = "ClusterIP",  # noqa: A002  the API's name for it
+        external_name: str = "",
+        addresses: tuple[str, ...] = (),
+        ports: tuple[Port, ...] = (),
+        start: int = 0,
+        find: Callable[[ServiceEntry], tuple[Workload, ...]] | None = None,
+    ) -> None:
+        self.namespace = namespace
+        self.name = name
+        self.type = type
+        self.external_name = external_name
+        self.addresses = addresses
+        self.ports = ports
+        self.start = start
+        self._find = find
+        self._backends: tuple[Workload, ...] | None = None
+
+    @property
+    def backends(self) -> tuple[Workload, ...]:
+        """The distinct workloads of all its endpoints, ready or not, sorted. Found when first asked for."""
+        if self._backends is None:
+            self._backends = self._find(self) if self._find else ()
+        return self._backends
+
+    @property
+    def is_api_server(self) -> bool:
+        """Whether this is the service of the cluster's own API."""
+        return self.name == "kubernetes" and self.namespace == "default"
+
+    def has_port(self, port: int, protocol: str) -> bool:
+        """Whether `port` can be dialled with `protocol` (lower case)."""
+        return any(own.port == port and own.protocol == protocol for own in self.ports)
+
+    def forget_backends(self) -> None:
+        """Find the backends anew when they are next asked for; for the index."""
+        self._backends = None
+
+    def __repr__(self) -> str:
+        return f"ServiceEntry({self.namespace}/{self.name})"
+
+
+class NodeEntry(msgspec.Struct, eq=False):
+    """A machine of the cluster.
+
+    Attributes:
+        name: Of the node.
+        addresses: Internal and external ones, canonical.
+        pod_cidrs: Blocks from which its pods and its bridge get their addresses.
+        start: When it was registered.
+        host_pods: Pods that share its addresses, by namespace and name.
+    """
+
+    name: str
+    addresses: tuple[str, ...]
+    pod_cidrs: tuple[str, ...]
+    start: int
+    host_pods: tuple[PodEntry, ...] = ()
+
+
+Entry = PodEntry | ServiceEntry | NodeEntry
+
+
+class Claim(msgspec.Struct, gc=False, eq=False):
+    """`owner` had the address while `start <= instant < end`."""
+
+    owner: Entry
+    start: int
+    end: int
+
+
+class Contested(msgspec.Struct, frozen=True, eq=False):
+    """More than one owner was possible at that instant; sorted by start, then by kind, namespace and name."""
+
+    owners: tuple[Entry, ...]
+
+
+class NoOwner(enum.Enum):
+    """Why a name leads to nothing in the cluster."""
+
+    MISSING = "missing"
+    """It lies under the cluster domain, and nothing has it."""
+    OUTSIDE = "outside"
+    """It does not lie under the cluster domain."""
+
+
+MISSING: Final = NoOwner.MISSING
+OUTSIDE: Final = NoOwner.OUTSIDE
