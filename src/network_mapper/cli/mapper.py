@@ -1,0 +1,36 @@
+"""`network-mapper mapper`: run the mapper."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from network_mapper.cli.serve import serve_command
+from network_mapper.mapper.settings import MapperSettings
+
+
+def _run(settings: MapperSettings, _: dict[str, Any]) -> int:
+    from network_mapper.mapper.run import run  # noqa: PLC0415  --help needs no server
+
+    return run(settings)
+
+
+command = serve_command(
+    "mapper",
+    MapperSettings,
+    _run,
+    text="""Run the mapper: gather reports, draw the map, serve it.
+
+    It takes the sniffers' reports, finds out whose addresses they name, keeps the map on disk, and answers the other
+    commands. The cluster comes from a snapshot: the objects as kubectl prints them, in one file or a folder.
+    """,
+    examples=[
+        (
+            "mapper --snapshot cluster.yaml",
+            "with: kubectl get pods,services,nodes,endpointslices,replicasets -A -o yaml > cluster.yaml",
+        ),
+        (
+            "mapper --snapshot cluster/ --listen 127.0.0.1:9090 --store /var/lib/network-mapper/map.db",
+            "on this machine only",
+        ),
+    ],
+)
