@@ -10,6 +10,8 @@ Times in rows are milliseconds relative to the report's `base`, which is millise
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 MSGPACK = "application/msgpack"
@@ -17,43 +19,52 @@ JSON = "application/json"
 PATH = "/api/v1/reports"
 VERSION = 1
 
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Offset = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""Milliseconds relative to the report's `base`."""
+Instant = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+"""Milliseconds since the epoch; whether it makes sense is for the mapper to say."""
+Text = Annotated[str, msgspec.Meta(max_length=1024)]
+Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+
 
 class Flow(msgspec.Struct, array_like=True, gc=False):
     """`[server, port, protocol, count, first, last, answered_by, answered_port]`; the last two may be left out."""
 
-    server: str
-    port: int
-    protocol: str
-    count: int
-    first: int
-    last: int
-    answered_by: str = ""
-    answered_port: int = 0
+    server: Text
+    port: Port
+    protocol: Text
+    count: Count
+    first: Offset
+    last: Offset
+    answered_by: Text = ""
+    answered_port: Port = 0
 
 
 class Lookup(msgspec.Struct, array_like=True, gc=False):
     """`[name, count, first, last, addresses]`; the addresses may be left out."""
 
-    name: str
-    count: int
-    first: int
-    last: int
-    addresses: tuple[str, ...] = ()
+    name: Text
+    count: Count
+    first: Offset
+    last: Offset
+    addresses: tuple[Text, ...] = ()
 
 
 class PodRef(msgspec.Struct):
     """The pod that a client is, where the node knows it for certain."""
 
-    namespace: str
-    name: str
-    uid: str
+    namespace: Text
+    name: Text
+    uid: Text
 
 
 class Client(msgspec.Struct, omit_defaults=True):
     """All rows of one client address first seen at one tap. The lists are named after `model.Kind`."""
 
-    address: str
-    tap: int = 0
+    address: Text
+    tap: Offset = 0
     pod: PodRef | None = None
     connections: list[Flow] = []
     attempts: list[Flow] = []
@@ -68,9 +79,9 @@ class Client(msgspec.Struct, omit_defaults=True):
 class SourceState(msgspec.Struct):
     """One source of observations on the node, with totals since `boot`."""
 
-    name: str
-    seen: int
-    passed: int
+    name: Text
+    seen: Offset
+    passed: Offset
 
 
 class Report(msgspec.Struct, omit_defaults=True):
@@ -89,15 +100,15 @@ class Report(msgspec.Struct, omit_defaults=True):
         sources: What the node watches with.
     """
 
-    node: str
-    boot: str
-    sequence: int
-    base: int
-    started: int = 0
+    node: Identifier
+    boot: Identifier
+    sequence: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    base: Instant
+    started: Instant = 0
     version: int = VERSION
-    agent: str = ""
+    agent: Text = ""
     clients: list[Client] = []
-    drops: dict[str, int] = {}
+    drops: dict[Text, Offset] = {}
     sources: list[SourceState] = []
 
 

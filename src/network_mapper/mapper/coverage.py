@@ -1,0 +1,140 @@
+"""Which nodes are watched, by which sniffer, and since when.
+
+A connection between two nodes is seen by both. The client's node counts it, so whether that node has a sniffer decides
+what another node's sighting is worth. A sniffer says hello when it starts and is heard at least every five seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from network_mapper.store.database import Sequence
+from network_mapper.wire.api import SnifferStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from network_mapper.wire.report import Report
+
+SILENCE = 15_000
+"""Milliseconds without a report after which a sniffer counts as gone: three missed heartbeats."""
+
+_MAX_NODES = 10_000
+_BOOTS_KEPT = 8
+
+
+class Sniffer(msgspec.Struct):
+    """What is known of one node's sniffer.
+
+    Attributes:
+        report: Its newest report without the rows.
+        heard: When that came, on the mapper's clock.
+        reports: Reports heard since the mapper started.
+    """
+
+    report: Report
+    heard: int
+    reports: int
+
+
+class Coverage:
+    """Every sniffer that has reported, and which of its reports are in the map."""
+
+    def __init__(self) -> None:
+        self.sniffers: dict[str, Sniffer] = {}
+        self._counted: dict[str, dict[str, int]] = {}
+        """By node and start, the newest start last: the highest sequence whose effect is in the map."""
+        self._changed: dict[tuple[str, str], int] = {}
+        """By node and start: when a sequence was counted that the store does not have yet."""
+        self._presumed: dict[str, int] = {}
+        """Nodes that were watched before a restart, and until when that is believed without a word from them."""
+
+    def restore(self, sequences: Iterable[Sequence], now: int) -> None:
+        """Take over what has been counted before a restart.
+
+        A node that was heard to the end is presumed watched until its sniffer had time to report again: otherwise the
+        first reports after a restart would count connections twice.
+        """
+        rows = sorted(sequences, key=lambda row: row.heard)
+        for row in rows:
+            self._counted.setdefault(row.node, {})[row.boot] = row.sequence
+            if row.heard >= rows[-1].heard - 4 * SILENCE:
+                self.presume(row.node, now)
+
+    def presume(self, node: str, now: int) -> None:
+        """Believe for a while that a node is watched."""
+        self._presumed[node] = now + SILENCE
+
+    def is_counted(self, report: Report) -> bool:
+        """Whether this report's effect is in the map already."""
+        return report.sequence <= self._counted.get(report.node, {}).get(report.boot, 0)
+
+    def count(self, report: Report, now: int) -> None:
+        """Note that a report's effect is in the map."""
+        boots = self._counted.setdefault(report.node, {})
+        boots[report.boot] = report.sequence
+        while len(boots) > _BOOTS_KEPT:
+            del boots[next(iter(boots))]
+        self._changed[report.node, report.boot] = now
+
+    def hear(self, report: Report, now: int) -> None:
+        """Note that a sniffer is alive."""
+        known = self.sniffers.get(report.node)
+        if known is not None and known.report.boot == report.boot and report.sequence < known.report.sequence:
+            return
+        reports = known.reports + 1 if known else 1
+        head = msgspec.structs.replace(report, clients=[])
+        if known is None and len(self.sniffers) >= _MAX_NODES:
+            quietest = min(self.sniffers, key=lambda node: self.sniffers[node].heard)
+            del self.sniffers[quietest]
+            self._counted.pop(quietest, None)
+        self.sniffers[report.node] = Sniffer(head, now, reports)
+
+    def covers(self, node: str, now: int) -> bool:
+        """Whether a sniffer watches this node."""
+        sniffer = self.sniffers.get(node)
+        if sniffer is not None:
+            return now - sniffer.heard <= SILENCE
+        return self._presumed.get(node, 0) >= now
+
+    def take_sequences(self) -> list[Sequence]:
+        """What `count` noted since the last call, for the store."""
+        changed, self._changed = self._changed, {}
+        return [
+            Sequence(node, boot, self._counted[node][boot], heard)
+            for (node, boot), heard in changed.items()
+            if boot in self._counted.get(node, ())
+        ]
+
+    def give_back(self, sequences: Iterable[Sequence]) -> None:
+        """Undo `take_sequences`: the store could not write them."""
+        for row in sequences:
+            self._changed.setdefault((row.node, row.boot), row.heard)
+
+    def since(self, reset_at: int) -> int:
+        """When the first of the present sniffers began to watch, but not before the last reset; 0 when none has."""
+        starts = [sniffer.report.started for sniffer in self.sniffers.values() if sniffer.report.started > 0]
+        return max(min(starts), reset_at) if starts else 0
+
+    def status(self, now: int) -> list[SnifferStatus]:
+        """Every sniffer, by node name."""
+        rows = []
+        for node in sorted(self.sniffers):
+            sniffer = self.sniffers[node]
+            report = sniffer.report
+            rows.append(
+                SnifferStatus(
+                    node=node,
+                    agent=report.agent,
+                    boot=report.boot,
+                    started=report.started,
+                    last_report=sniffer.heard,
+                    reports=sniffer.reports,
+                    connected=self.covers(node, now),
+                    sources={source.name: source.seen for source in report.sources},
+                    drops=report.drops,
+                )
+            )
+        return rows

@@ -1,0 +1,317 @@
+"""From a report's rows to counts in the graph: the hot path of the mapper.
+
+A row that was resolved before costs one dictionary look-up. What is remembered is kept per client address, together
+with the span of time in which it holds, and the index says when an answer may have changed, so a remembered answer is
+never older than the cluster. Whatever is unusual about a row (unknown, outside the span, a strange time) takes the
+slow path, which resolves it by itself and counts why it was dropped if it was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from network_mapper.mapper import resolve
+from network_mapper.mapper.graph import ATTEMPTS, CONNECTIONS, COUNTER
+from network_mapper.model import Drop, External, Kind, Tally
+from network_mapper.store.database import MINUTE
+from network_mapper.store.writer import Sample
+
+if TYPE_CHECKING:
+    from network_mapper.cluster.index import Index
+    from network_mapper.mapper.coverage import Coverage
+    from network_mapper.mapper.graph import Entry, Graph
+    from network_mapper.wire.report import Client, Flow, Lookup, Report
+
+_AHEAD = 5 * 60_000
+"""How far a node's clock may be ahead of ours, milliseconds."""
+
+_MEMO_ROWS = 150_000
+
+FlowKey = tuple[str, int, str, str, int]
+
+
+_PROTOCOLS = frozenset(("tcp", "udp", "sctp"))
+
+
+class _Memo:
+    """What is remembered of one client address, and since when it holds; it holds until the index says otherwise."""
+
+    __slots__ = ("client", "flows", "lookups", "start")
+
+    def __init__(self, client: resolve.Client) -> None:
+        self.client = client
+        self.start = client.start
+        self.flows: dict[FlowKey, Entry] = {}
+        self.lookups: dict[str, Entry] = {}
+
+
+class _Row(NamedTuple):
+    """What belongs to a row beside itself."""
+
+    group: Client
+    memo: _Memo | None
+    report: Report
+    now: int
+    drops: Tally
+
+
+class Merger:
+    """Applies reports.
+
+    Args:
+        index: Who has which address.
+        graph: Where the counts go.
+        coverage: Which nodes are watched.
+    """
+
+    def __init__(self, index: Index, graph: Graph, coverage: Coverage) -> None:
+        self._index = index
+        self._graph = graph
+        self._coverage = coverage
+        self._memos: dict[str, _Memo] = {}
+        self._dialled_by: dict[str, set[str]] = {}
+        self._rows = 0
+        self.reset_at = 0
+        index.on_change = self.forget
+
+    def forget(self, key: str) -> None:
+        """Forget everything that was resolved with the help of this address or name."""
+        for client in (key, *self._dialled_by.pop(key, ())):
+            memo = self._memos.pop(client, None)
+            if memo is not None:
+                self._rows -= len(memo.flows) + len(memo.lookups)
+
+    def forget_all(self) -> None:
+        """Forget every resolved row."""
+        self._memos.clear()
+        self._dialled_by.clear()
+        self._rows = 0
+
+    def apply(self, report: Report, now: int) -> Tally:
+        """Merge a report's rows; returns what was dropped, in rows. `now` is the mapper's clock, milliseconds."""
+        drops = Tally()
+        for group in report.clients:
+            memo = self._memos.get(group.address) or self._remember(group.address)
+            if memo is None:
+                self._slowly(_Row(group, None, report, now, drops))
+            elif memo.client.node == report.node:
+                self._quickly(_Row(group, memo, report, now, drops))
+            elif not self._elsewhere(memo.client, group, report, now, drops):
+                self._slowly(_Row(group, None, report, now, drops))
+        return drops
+
+    def _remember(self, address: str) -> _Memo | None:
+        """Resolve a client to its present owner, where there is one for certain."""
+        if self._rows >= _MEMO_ROWS or len(self._memos) >= _MEMO_ROWS:
+            self.forget_all()
+        found = resolve.client_at(self._index, address, resolve.NOW)
+        if isinstance(found, Drop) or found.end < resolve.FOREVER:
+            return None
+        memo = self._memos[address] = _Memo(found)
+        return memo
+
+    def _quickly(self, row: _Row) -> None:
+        """Merge what is remembered, and the rest row by row."""
+        group, memo, report = row.group, row.memo, row.report
+        assert memo is not None
+        bounds = (max(memo.start, self.reset_at, 1), row.now + _AHEAD)
+        for kind, flows in _flows_of(group):
+            for flow in self._known_flows(memo, flows, COUNTER[kind], report.base, bounds):
+                self._flow(row, kind, flow)
+        for lookup in self._known_lookups(memo, group.lookups, report.base, bounds):
+            self._lookup(row, lookup)
+
+    def _known_flows(self, memo: _Memo, flows: list[Flow], kind: int, base: int, bounds: tuple[int, int]) -> list[Flow]:
+        """Merge the rows that are remembered; returns the others."""
+        others = []
+        get = memo.flows.get
+        floor, ceiling = bounds
+        reopen = self._graph.open
+        for flow in flows:
+            entry = get((flow.server, flow.port, flow.protocol, flow.answered_by, flow.answered_port))
+            first = base + flow.first
+            last = base + flow.last
+            if entry is None or not floor <= first <= last <= ceiling:
+                others.append(flow)
+                continue
+            count = flow.count
+            edge = entry.edge
+            if kind == CONNECTIONS:
+                edge.connections += count
+            elif kind == ATTEMPTS:
+                edge.attempts += count
+            else:
+                edge.sockets += count
+            if first < edge.first_seen:  # noqa: PLR1730  a call a row would be a tenth of this loop
+                edge.first_seen = first
+            if last > edge.last_seen:  # noqa: PLR1730  likewise
+                edge.last_seen = last
+            minute = last - last % MINUTE
+            delta = entry.delta
+            if delta is None or entry.minute != minute:
+                delta = reopen(entry, minute)
+            delta[kind] += count
+            if first < delta[4]:  # noqa: PLR1730  likewise
+                delta[4] = first
+            if last > delta[5]:  # noqa: PLR1730  likewise
+                delta[5] = last
+        return others
+
+    def _known_lookups(self, memo: _Memo, lookups: list[Lookup], base: int, bounds: tuple[int, int]) -> list[Lookup]:
+        """Merge the lookups that are remembered; returns the others."""
+        others = []
+        get = memo.lookups.get
+        floor, ceiling = bounds
+        for lookup in lookups:
+            entry = get(lookup.name)
+            first = base + lookup.first
+            last = base + lookup.last
+            if entry is None or not floor <= first <= last <= ceiling:
+                others.append(lookup)
+            else:
+                self._graph.add(entry, Kind.LOOKUPS, lookup.count, first, last)
+        return others
+
+    def _elsewhere(self, client: resolve.Client, group: Client, report: Report, now: int, drops: Tally) -> bool:
+        """Drop what the client's own node counts: the usual case of a connection between two nodes."""
+        if not client.node or not self._coverage.covers(client.node, now):
+            return False
+        earliest, latest = client.start - report.base, client.end - report.base
+        rows: list[Flow | Lookup] = [*group.connections, *group.attempts, *group.sockets, *group.lookups]
+        if all(earliest <= row.first and row.last < latest for row in rows):
+            drops.add(Drop.SEEN_ELSEWHERE, group.rows())
+            return True
+        return False
+
+    def _slowly(self, row: _Row) -> None:
+        """Resolve and merge every row by itself."""
+        for kind, flows in _flows_of(row.group):
+            for flow in flows:
+                self._flow(row, kind, flow)
+        for lookup in row.group.lookups:
+            self._lookup(row, lookup)
+
+    def _flow(self, row: _Row, kind: Kind, flow: Flow) -> None:
+        """Resolve one flow and merge it, or count why not."""
+        span = self._span(row, flow.first, flow.last)
+        if span is None:
+            return
+        if flow.port == 0 or flow.protocol not in _PROTOCOLS:
+            row.drops.add(Drop.ROW_MALFORMED)
+            return
+        server = resolve.server_at(self._index, flow, span[1])
+        entry = self._edge(row, span[1], server, flow.port, flow.protocol)
+        if entry is None:
+            return
+        self._graph.add(entry, kind, flow.count, *span)
+        self._graph.sample(
+            entry,
+            Sample(
+                entry.number,
+                span[1],
+                row.report.node,
+                kind.value,
+                row.group.address,
+                flow.server,
+                flow.port,
+                flow.answered_by,
+            ),
+        )
+        memo = self._lasting(row, span[1], server)
+        if memo is not None:
+            memo.flows[flow.server, flow.port, flow.protocol, flow.answered_by, flow.answered_port] = entry
+            self._note(row.group.address, flow.server)
+            if flow.answered_by:
+                self._note(row.group.address, flow.answered_by)
+
+    def _lookup(self, row: _Row, lookup: Lookup) -> None:
+        """Resolve one lookup and merge it, or count why not."""
+        span = self._span(row, lookup.first, lookup.last)
+        if span is None:
+            return
+        server = resolve.name_at(self._index, lookup.name, span[1])
+        entry = self._edge(row, span[1], server, 0, "dns")
+        if entry is None:
+            return
+        self._graph.add(entry, Kind.LOOKUPS, lookup.count, *span)
+        answer = lookup.addresses[0] if lookup.addresses else ""
+        self._graph.sample(
+            entry,
+            Sample(entry.number, span[1], row.report.node, "lookups", row.group.address, lookup.name, 0, answer),
+        )
+        memo = self._lasting(row, span[1], server)
+        if memo is not None:
+            memo.lookups[lookup.name] = entry
+            key = self._index.key_of(lookup.name)
+            if key is not None:
+                self._note(row.group.address, key)
+
+    def _span(self, row: _Row, first: int, last: int) -> tuple[int, int] | None:
+        """A row's times on the epoch, or None where they make no sense."""
+        first, last = row.report.base + first, row.report.base + last
+        reason = None
+        if first < 1 or first > last:
+            reason = Drop.TIME_INVALID
+        elif last > row.now + _AHEAD:
+            reason = Drop.TIME_IN_FUTURE
+        elif last < self.reset_at:
+            reason = Drop.BEFORE_RESET
+        if reason is not None:
+            row.drops.add(reason)
+            return None
+        return max(first, self.reset_at), last
+
+    def _edge(self, row: _Row, instant: int, server: resolve.Server | Drop, port: int, protocol: str) -> Entry | None:
+        """The edge that a row belongs to, or None with the reason counted."""
+        client = resolve.client_at(self._index, row.group.address, instant)
+        reason = Drop.EDGES_FULL
+        if isinstance(client, Drop):
+            reason = client
+        elif isinstance(server, Drop):
+            reason = server
+        elif isinstance(client.peer, External) and isinstance(server.peer, External):
+            reason = Drop.BOTH_EXTERNAL
+        elif not self._counts(client, server, row.report.node, row.now):
+            reason = Drop.SEEN_ELSEWHERE
+        else:
+            entry = self._graph.entry(client.peer, server.peer, server.service, port, protocol)
+            if entry is not None:
+                return entry
+        row.drops.add(reason)
+        return None
+
+    def _counts(self, client: resolve.Client, server: resolve.Server, node: str, now: int) -> bool:
+        """Whether the sighting of this node is the one that counts.
+
+        The best placed node that is watched counts: the client's, then the one whose address was dialled, then the
+        server's. Where none of them is watched, whoever saw it.
+        """
+        for best in (client.node, server.entry_node, server.node):
+            if best == node:
+                return True
+            if best and self._coverage.covers(best, now):
+                return False
+        return True
+
+    def _lasting(self, row: _Row, instant: int, server: resolve.Server | Drop) -> _Memo | None:
+        """The memo to remember a row in, if its answer holds for more than the moment."""
+        memo = row.memo
+        if memo is None or isinstance(server, Drop) or server.end < resolve.FOREVER:
+            return None
+        if instant < memo.client.start or self._memos.get(row.group.address) is not memo:
+            return None
+        # All rows of a client share one span, so it shrinks to what holds for each of them.
+        memo.start = max(memo.start, server.start)
+        self._rows += 1
+        return memo
+
+    def _note(self, client: str, key: str) -> None:
+        self._dialled_by.setdefault(key, set()).add(client)
+
+
+def _flows_of(group: Client) -> tuple[tuple[Kind, list[Flow]], ...]:
+    return (
+        (Kind.CONNECTIONS, group.connections),
+        (Kind.ATTEMPTS, group.attempts),
+        (Kind.SOCKETS, group.sockets),
+    )

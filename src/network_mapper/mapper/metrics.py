@@ -1,0 +1,69 @@
+"""The mapper's own metrics, read from its state when they are asked for.
+
+Nothing is counted twice: what the status document says and what Prometheus scrapes come from the same numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from network_mapper import __version__
+from network_mapper.model import Drop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from prometheus_client.core import Metric
+
+    from network_mapper.mapper.state import State
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PREFIX = "network_mapper_mapper_"
+
+
+class StateCollector(Collector):
+    """The state as metrics."""
+
+    def __init__(self, state: State, clock: Callable[[], int]) -> None:
+        self._state = state
+        self._clock = clock
+
+    def collect(self) -> Iterable[Metric]:
+        """Read the state."""
+        state, now = self._state, self._clock()
+        yield CounterMetricFamily(_PREFIX + "reports", "Reports received.", value=state.reports)
+        yield CounterMetricFamily(_PREFIX + "rows", "Rows received in reports.", value=state.rows)
+        yield CounterMetricFamily(_PREFIX + "rows_merged", "Rows that went into the map.", value=state.merged)
+        drops = CounterMetricFamily(
+            _PREFIX + "dropped", "What did not reach the map, by reason.", labels=["hop", "reason", "unit"]
+        )
+        for reason in Drop:
+            if reason.hop in ("intake", "resolve", "graph"):
+                drops.add_metric([reason.hop, reason.value, reason.unit], state.drops.get(reason, 0))
+        yield drops
+        yield GaugeMetricFamily(_PREFIX + "edges", "Edges in the map.", value=len(state.graph))
+        connected = sum(state.coverage.covers(node, now) for node in state.coverage.sniffers)
+        yield GaugeMetricFamily(_PREFIX + "sniffers_connected", "Sniffers heard of lately.", value=connected)
+        for name, value in state.index.counts().items():
+            yield GaugeMetricFamily(f"{_PREFIX}cluster_{name}", f"Known {name} of the cluster.", value=value)
+        build = GaugeMetricFamily(_PREFIX + "build_info", "Always 1.", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+
+
+class Metrics:
+    """The text that is scraped."""
+
+    def __init__(self, state: State, clock: Callable[[], int]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(StateCollector(state, clock))
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """Prometheus exposition format 0.0.4."""
+        return generate_latest(self._registry)

@@ -1,0 +1,172 @@
+"""Reading the map: filters and time ranges over the edges, and the status document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from network_mapper import __version__
+from network_mapper.model import Ambiguous, Service, Workload
+from network_mapper.store.database import counts_between
+from network_mapper.wire.api import (
+    ClusterStatus,
+    MapDocument,
+    Status,
+    WorkloadRow,
+    WorkloadsDocument,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from network_mapper.mapper.graph import Entry
+    from network_mapper.mapper.state import State
+    from network_mapper.model import Edge, Peer
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which edges are asked for; an empty field asks for all.
+
+    Attributes:
+        namespaces: Of the client.
+        client: Name of the client.
+        server: Name of the server.
+        since: Start of a time range, milliseconds since the epoch.
+        until: End of it, exclusive; 0 means now.
+    """
+
+    namespaces: frozenset[str] = frozenset()
+    client: str = ""
+    server: str = ""
+    since: int = 0
+    until: int = 0
+
+    def takes(self, edge: Edge) -> bool:
+        """Whether an edge passes, its time aside."""
+        if self.namespaces and namespace_of(edge.client) not in self.namespaces:
+            return False
+        if self.client and name_of(edge.client) != self.client:
+            return False
+        return not self.server or name_of(edge.server) == self.server
+
+
+def name_of(peer: Peer) -> str:
+    """A peer's own name; an ambiguous one has none."""
+    return "" if isinstance(peer, Ambiguous) else peer.name
+
+
+def namespace_of(peer: Peer) -> str:
+    """A peer's namespace; nodes and the outside have none."""
+    return peer.namespace if isinstance(peer, Workload | Service) else ""
+
+
+def map_document(state: State, wanted: Filter, now: int) -> MapDocument:
+    """The map with its totals."""
+    entries: Iterable[Entry] = state.graph.in_order()
+    if wanted.namespaces or wanted.client or wanted.server:
+        edges = [entry.edge for entry in entries if wanted.takes(entry.edge)]
+    else:
+        edges = [entry.edge for entry in entries]
+    return _document(state, wanted, now, edges)
+
+
+def read_range(path: str, wanted: Filter, now: int) -> Callable[[State], MapDocument]:
+    """Read a time range from the store; what is returned makes the document from it in the state's own thread."""
+    counts = counts_between(path, wanted.since, wanted.until or now + 1)
+
+    def finish(state: State) -> MapDocument:
+        edges = []
+        for entry in state.graph.in_order():
+            found = counts.get(entry.number)
+            if found is None or not wanted.takes(entry.edge):
+                continue
+            connections, attempts, lookups, sockets, first_seen, last_seen = found
+            edges.append(
+                msgspec.structs.replace(
+                    entry.edge,
+                    connections=connections,
+                    attempts=attempts,
+                    lookups=lookups,
+                    sockets=sockets,
+                    first_seen=first_seen,
+                    last_seen=last_seen,
+                )
+            )
+        return _document(state, wanted, now, edges)
+
+    return finish
+
+
+def _document(state: State, wanted: Filter, now: int, edges: list[Edge]) -> MapDocument:
+    return MapDocument(
+        store=state.store,
+        epoch=state.epoch,
+        watching_since=state.coverage.since(state.reset_at),
+        generated_at=now,
+        since=wanted.since,
+        until=wanted.until,
+        edges=edges,
+    )
+
+
+def workloads_document(state: State, namespaces: frozenset[str]) -> WorkloadsDocument:
+    """Every workload of the cluster."""
+    return WorkloadsDocument(
+        [
+            WorkloadRow(workload.name, workload.namespace, workload.kind, pods, labels)
+            for workload, pods, labels in state.index.workloads()
+            if not namespaces or workload.namespace in namespaces
+        ]
+    )
+
+
+def status_document(state: State, cluster: ClusterStatus, now: int) -> Status:
+    """The state of everything."""
+    return Status(
+        version=__version__,
+        store=state.store,
+        epoch=state.epoch,
+        reset_at=state.reset_at,
+        watching_since=state.coverage.since(state.reset_at),
+        now=now,
+        edges=len(state.graph),
+        rows=state.rows,
+        merged=state.merged,
+        drops={reason.value: count for reason, count in sorted(state.drops.items())},
+        sniffers=state.coverage.status(now),
+        uncovered_nodes=[node for node in state.index.nodes() if not state.coverage.covers(node, now)],
+        cluster=cluster,
+    )
+
+
+class FilterError(ValueError):
+    """A parameter of a query that cannot be understood; the message names it."""
+
+
+def filter_of(parameters: Iterable[tuple[str, str]]) -> Filter:
+    """Read a query string's parameters.
+
+    Raises:
+        FilterError: A parameter is unknown or its value is wrong.
+    """
+    namespaces = set()
+    values: dict[str, str] = {}
+    for name, value in parameters:
+        if name == "namespace":
+            namespaces.add(value)
+        elif name in ("client", "server", "since", "until"):
+            values[name] = value
+        else:
+            raise FilterError(f"there is no parameter {name!r}; there are namespace, client, server, since, until")
+    since, until = _instant("since", values), _instant("until", values)
+    if until and until <= since:
+        raise FilterError("until must be later than since")
+    return Filter(frozenset(namespaces), values.get("client", ""), values.get("server", ""), since, until)
+
+
+def _instant(name: str, values: dict[str, str]) -> int:
+    text = values.get(name, "0")
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise FilterError(f"{name} takes milliseconds since the epoch, not {text!r}")
+    return int(text)

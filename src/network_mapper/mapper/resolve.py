@@ -1,0 +1,186 @@
+"""From addresses to peers: one small function per kind of question, no state.
+
+A resolution is valid for a span of time (an address changes owners), and it names the node each end lives on, because
+that decides which node's sighting counts. What cannot be resolved is a `Drop`, never a guess.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, NamedTuple
+
+from network_mapper.cluster.address import canonical
+from network_mapper.cluster.entries import (
+    FOREVER,
+    OUTSIDE,
+    Claim,
+    Contested,
+    Entry,
+    NodeEntry,
+    PodEntry,
+    ServiceEntry,
+)
+from network_mapper.model import Ambiguous, Drop, External, Node, Peer, Service, ServiceRef, Workload
+
+if TYPE_CHECKING:
+    from network_mapper.cluster.index import Index
+    from network_mapper.wire.report import Flow
+
+__all__ = ["FOREVER", "NOW", "Client", "Server", "client_at", "name_at", "server_at"]
+
+NOW = FOREVER - 1
+"""An instant at which only the present owners hold their addresses."""
+
+
+class Client(NamedTuple):
+    """Who opened a connection or asked a question.
+
+    Attributes:
+        peer: The client.
+        node: Node it runs on; empty when it is outside the cluster or not certain.
+        start: The answer holds from here, milliseconds.
+        end: And until here.
+    """
+
+    peer: Peer
+    node: str
+    start: int
+    end: int
+
+
+class Server(NamedTuple):
+    """Who was dialled or looked up.
+
+    Attributes:
+        peer: The server.
+        service: The service it was reached through.
+        node: Node that the server runs on; empty when not known.
+        entry_node: Node whose own address was dialled; empty otherwise.
+        start: The answer holds from here, milliseconds.
+        end: And until here.
+    """
+
+    peer: Peer
+    service: ServiceRef | None
+    node: str
+    entry_node: str
+    start: int
+    end: int
+
+
+def client_at(index: Index, text: str, instant: int) -> Client | Drop:
+    """Find out who had a client's address."""
+    address = canonical(text)
+    if address is None:
+        return Drop.ADDRESS_INVALID
+    match index.at(address, instant):
+        case Claim(owner=PodEntry() as pod) as claim:
+            return Client(pod.workload, pod.node, claim.start, claim.end)
+        case Claim(owner=NodeEntry() as node) as claim:
+            return Client(Node(node.name), node.name, claim.start, claim.end)
+        case Claim():
+            return Drop.CLIENT_IS_SERVICE
+        case Contested(owners=owners):
+            return Client(_ambiguous(owners), "", instant, instant)
+    if (refused := _refusal(index, address, Drop.CLIENT_UNKNOWN)) is not None:
+        return refused
+    return Client(_outside(address), "", instant, instant)
+
+
+def server_at(index: Index, flow: Flow, instant: int) -> Server | Drop:
+    """Find out who was dialled, with the help of the address that answered where the node saw it."""
+    address = canonical(flow.server)
+    if address is None:
+        return Drop.ADDRESS_INVALID
+    match index.dialled(address, flow.port, flow.protocol, instant):
+        case Claim(owner=ServiceEntry() as service) as claim:
+            return _behind(index, service, claim, flow.answered_by, instant)
+        case Claim(owner=PodEntry() as pod) as claim:
+            return Server(pod.workload, None, pod.node, "", claim.start, claim.end)
+        case Claim(owner=NodeEntry() as node) as claim:
+            return _behind_node(index, node, claim, flow.answered_by, instant)
+        case Contested(owners=owners):
+            return Server(_ambiguous(owners), None, "", "", instant, instant)
+    if (refused := _refusal(index, address, Drop.SERVER_UNKNOWN)) is not None:
+        return refused
+    return Server(_outside(address), None, "", "", instant, instant)
+
+
+def name_at(index: Index, name: str, instant: int) -> Server | Drop:
+    """Find out whose name was looked up."""
+    if not name or len(name) > 253:
+        return Drop.ROW_MALFORMED
+    found = index.name(name, instant)
+    if isinstance(found, ServiceEntry):
+        ref = ServiceRef(found.name, found.namespace)
+        peer = External(found.external_name) if found.external_name else _service_peer(found)
+        return Server(peer, ref, "", "", found.start, FOREVER)
+    if isinstance(found, PodEntry):
+        return Server(found.workload, None, found.node, "", found.start, found.end)
+    if isinstance(found, Contested):
+        return Server(_ambiguous(found.owners), None, "", "", instant, instant)
+    if found is OUTSIDE:
+        return Server(External(name), None, "", "", 0, FOREVER)
+    return Drop.NAME_UNKNOWN
+
+
+def _behind(index: Index, service: ServiceEntry, claim: Claim, answered_by: str, instant: int) -> Server:
+    ref = ServiceRef(service.name, service.namespace)
+    pod = _pod_at(index, answered_by, instant)
+    if pod is not None:
+        start, end = max(claim.start, pod.start), min(claim.end, pod.end)
+        return Server(pod.workload, ref, pod.node, "", start, end)
+    return Server(_service_peer(service), ref, "", "", claim.start, claim.end)
+
+
+def _behind_node(index: Index, node: NodeEntry, claim: Claim, answered_by: str, instant: int) -> Server:
+    pod = _pod_at(index, answered_by, instant)
+    if pod is not None:
+        start, end = max(claim.start, pod.start), min(claim.end, pod.end)
+        return Server(pod.workload, None, pod.node, node.name, start, end)
+    return Server(Node(node.name), None, node.name, node.name, claim.start, claim.end)
+
+
+def _pod_at(index: Index, text: str, instant: int) -> PodEntry | None:
+    address = canonical(text) if text else None
+    claim = index.at(address, instant) if address else None
+    return claim.owner if isinstance(claim, Claim) and isinstance(claim.owner, PodEntry) else None
+
+
+def _service_peer(service: ServiceEntry) -> Peer:
+    if len(service.backends) == 1 and not service.is_api_server:
+        return service.backends[0]
+    return Service(service.name, service.namespace)
+
+
+def _ambiguous(owners: tuple[Entry, ...]) -> Peer:
+    peers = {_peer_of(owner) for owner in owners}
+    if len(peers) == 1:
+        return peers.pop()
+    return Ambiguous(tuple(sorted(peers, key=repr)))
+
+
+def _peer_of(owner: Entry) -> Workload | Node | Service:
+    match owner:
+        case PodEntry():
+            return owner.workload
+        case NodeEntry():
+            return Node(owner.name)
+        case _:
+            return Service(owner.name, owner.namespace)
+
+
+def _refusal(index: Index, address: str, unknown: Drop) -> Drop | None:
+    """Why an address without an owner is not taken for the outside world, if it is not."""
+    ip = ipaddress.ip_address(address)
+    if ip.is_loopback or ip.is_unspecified:
+        return Drop.LOOPBACK
+    if ip.is_multicast or ip.is_link_local:
+        return unknown
+    return unknown if index.is_inside(address) else None
+
+
+def _outside(address: str) -> External:
+    # One peer per block: a scan of the internet makes thousands of peers, not millions.
+    prefix = 24 if "." in address else 48
+    return External(str(ipaddress.ip_network(f"{address}/{prefix}", strict=False)))

@@ -1,0 +1,153 @@
+"""Everything the mapper knows, in one place with one owner: the event loop's thread.
+
+It is read from the store at start, where the journal is applied again, and written back by checkpoints: new edges and
+bucket differences together with the sequences that are in them, in one transaction, so that a crash at any moment
+neither loses an answered report nor counts one twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from network_mapper.mapper.coverage import Coverage
+from network_mapper.mapper.decode import ReportError, decode
+from network_mapper.mapper.graph import Graph
+from network_mapper.mapper.merge import Merger
+from network_mapper.model import Tally
+from network_mapper.store import Checkpoint, Database, StoreUnavailableError
+from network_mapper.wire.report import MSGPACK, Receipt
+
+if TYPE_CHECKING:
+    from network_mapper.cluster.index import Index
+    from network_mapper.store import Writer
+    from network_mapper.wire.report import Report
+
+_log = logging.getLogger(__name__)
+
+
+class State:
+    """The map, the sniffers, and what was counted on the way.
+
+    Attributes:
+        index: Who has which address.
+        graph: The edges.
+        coverage: The sniffers.
+        drops: What did not reach the map, since the mapper started.
+        reports: Reports received, since the mapper started.
+        rows: Rows received, since the mapper started.
+        merged: Rows that went into the map, since the mapper started.
+        store: Identity of the map.
+        epoch: Counts its resets.
+        reset_at: When it was last emptied, milliseconds since the epoch.
+        journaled: Number of the newest journal row that is applied.
+    """
+
+    def __init__(self, index: Index, max_edges: int) -> None:
+        self.index = index
+        self.graph = Graph(max_edges)
+        self.coverage = Coverage()
+        self._merger = Merger(index, self.graph, self.coverage)
+        self._writing = asyncio.Lock()
+        self._reset: tuple[int, int] | None = None
+        self.drops = Tally()
+        self.reports = 0
+        self.rows = 0
+        self.merged = 0
+        self.store = ""
+        self.epoch = 0
+        self.reset_at = 0
+        self.journaled = 0
+
+    def restore(self, database: Database, now: int) -> int:
+        """Read the map from the store; returns how many journaled reports were applied again."""
+        meta = database.meta()
+        self.store, self.epoch = meta["store"], int(meta["epoch"])
+        self.reset_at = self._merger.reset_at = int(meta["reset_at"])
+        samples = database.samples()
+        for number, edge in database.edges():
+            self.graph.restore(number, edge, samples.get(number, 0))
+        self.coverage.restore(database.sequences(), now)
+        waiting = []
+        for number, received, body in database.journal():
+            try:
+                waiting.append((number, received, decode(body, MSGPACK)[0]))
+            except ReportError as error:
+                _log.error("a journaled report cannot be read", extra={"number": number, "reason": str(error)})
+        for _, received, report in waiting:
+            self.coverage.presume(report.node, max(now, received))
+        applied = 0
+        for number, received, report in waiting:
+            self.journaled = number
+            if not self.coverage.is_counted(report):
+                self.apply(report, received, sum(client.rows() for client in report.clients), Tally())
+                applied += 1
+        return applied
+
+    def apply(self, report: Report, now: int, rows: int, drops: Tally) -> Receipt:
+        """Merge a report that is durable; `drops` is what was lost in decoding it, in rows."""
+        lost = dict(drops)
+        merged = rows
+        for reason, count in self._merger.apply(report, now).items():
+            lost[reason] = lost.get(reason, 0) + count
+            merged -= count
+        self.coverage.count(report, now)
+        self.rows += rows + sum(drops.values())
+        self.merged += merged
+        for reason, count in lost.items():
+            self.drops.add(reason, count)
+        return Receipt("", 0, rows=merged, dropped={reason.value: count for reason, count in lost.items()})
+
+    async def checkpoint(self, writer: Writer, now: int) -> None:
+        """Write what changed.
+
+        Raises:
+            StoreUnavailableError: It could not be written; it is kept for the next time.
+        """
+        async with self._writing:
+            edges, buckets, samples = self.graph.take_changes()
+            sequences = self.coverage.take_sequences()
+            reset, self._reset = self._reset, None
+            if not (edges or buckets or sequences or reset):
+                return
+            point = Checkpoint(
+                now=now,
+                journal=self.journaled,
+                edges=edges,
+                buckets=buckets,
+                samples=samples,
+                sequences=sequences,
+                reset=reset,
+            )
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+            def finished(result: int | Exception) -> None:
+                if isinstance(result, Exception):
+                    done.set_exception(result)
+                else:
+                    done.set_result(None)
+
+            try:
+                writer.write(point, finished)
+                await asyncio.shield(done)
+            except StoreUnavailableError:
+                if self._reset is None:  # emptied again meanwhile: then nothing of this is wanted any more
+                    self.graph.give_back(edges, buckets, samples)
+                    self._reset = reset
+                self.coverage.give_back(sequences)
+                raise
+
+    async def reset(self, writer: Writer, now: int) -> int:
+        """Empty the map, durably; returns how many edges it had.
+
+        Raises:
+            StoreUnavailableError: The map is empty in memory and will be on disk as soon as that can be written.
+        """
+        removed = self.graph.clear()
+        self._merger.forget_all()
+        self.epoch += 1
+        self.reset_at = self._merger.reset_at = now
+        self._reset = (self.epoch, now)
+        await self.checkpoint(writer, now)
+        return removed

@@ -1,0 +1,202 @@
+"""The tables, and opening them: ours or a new file, never somebody else's.
+
+Counts live in buckets of a minute; minutes that are older than two hours become part of their hour. A bucket holds
+differences, so buckets can be added up in any order; an edge's row holds its totals, so that a start need not add them.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sqlite3
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from network_mapper.model import Edge, Peer, ServiceRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_APPLICATION = 0x6E6D6170  # "nmap" in the file's header, so that `file` and we can tell whose it is
+_SCHEMA = 1
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+NEVER = 2**62
+"""Later than any time: the first sighting of an edge that has none."""
+
+_COUNTERS = "connections, attempts, lookups, sockets"
+_BUCKET_COLUMNS = """
+    start INTEGER NOT NULL, edge INTEGER NOT NULL,
+    connections INTEGER NOT NULL, attempts INTEGER NOT NULL, lookups INTEGER NOT NULL, sockets INTEGER NOT NULL,
+    first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
+    PRIMARY KEY (start, edge)
+"""
+_TABLES = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE edges (
+    id INTEGER PRIMARY KEY,
+    client TEXT NOT NULL, server TEXT NOT NULL, service TEXT, port INTEGER NOT NULL, protocol TEXT NOT NULL,
+    connections INTEGER NOT NULL, attempts INTEGER NOT NULL, lookups INTEGER NOT NULL, sockets INTEGER NOT NULL,
+    first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL
+);
+CREATE TABLE minutes ({_BUCKET_COLUMNS}) WITHOUT ROWID;
+CREATE TABLE hours ({_BUCKET_COLUMNS}) WITHOUT ROWID;
+CREATE TABLE samples (
+    edge INTEGER NOT NULL, seen INTEGER NOT NULL, node TEXT NOT NULL, kind TEXT NOT NULL,
+    client TEXT NOT NULL, server TEXT NOT NULL, port INTEGER NOT NULL, answered_by TEXT NOT NULL,
+    PRIMARY KEY (edge, client, server, answered_by)
+) WITHOUT ROWID;
+CREATE TABLE sequences (
+    node TEXT NOT NULL, boot TEXT NOT NULL, sequence INTEGER NOT NULL, heard INTEGER NOT NULL,
+    PRIMARY KEY (node, boot)
+) WITHOUT ROWID;
+CREATE TABLE journal (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL);
+"""
+
+_NOT_OURS = "is not a map of network-mapper; give another path with --store"
+
+
+class StoreError(Exception):
+    """The file cannot be used as a map; the message says why and what to do."""
+
+
+class Sequence(NamedTuple):
+    """The last report of one sniffer start whose effect is in the map."""
+
+    node: str
+    boot: str
+    sequence: int
+    heard: int
+
+
+class StoredEdge(NamedTuple):
+    """An edge with the number that its buckets refer to."""
+
+    number: int
+    edge: Edge
+
+
+_peer = msgspec.json.Decoder(Peer)
+_service = msgspec.json.Decoder(ServiceRef)
+
+
+def encode_peer(peer: Peer) -> str:
+    """Write a peer as the store keeps it."""
+    return msgspec.json.encode(peer).decode()
+
+
+class Database:
+    """One connection to the map's file. Each thread that needs one opens its own.
+
+    Args:
+        path: File; made when missing.
+        sync: `full` survives power loss after each commit, `normal` only a crash of the process.
+        max_bytes: The file is not allowed to grow beyond this; 0 means no bound.
+
+    Raises:
+        StoreError: Not ours, from a newer version, unreadable, or not writable.
+    """
+
+    def __init__(self, path: str, *, sync: str = "full", max_bytes: int = 0) -> None:
+        self.path = path
+        try:
+            self.connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._prepare(sync)
+        except sqlite3.DatabaseError as error:
+            raise StoreError(self._explain(error)) from None
+        if max_bytes:
+            page = self.connection.execute("PRAGMA page_size").fetchone()[0]
+            self.connection.execute(f"PRAGMA max_page_count = {max(1, max_bytes // page)}")
+
+    def _explain(self, error: sqlite3.DatabaseError) -> str:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            return f"{self.path} {_NOT_OURS}"
+        if code == sqlite3.SQLITE_READONLY:
+            return f"{self.path} is read-only: give a writable path with --store"
+        if code == sqlite3.SQLITE_CANTOPEN:
+            return f"{self.path} cannot be opened: the folder must exist and be writable (--store)"
+        if code == sqlite3.SQLITE_FULL:
+            return f"{self.path} cannot grow: the disk is full"
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return f"{self.path} is in use by another mapper: each mapper needs its own --store"
+        return f"{self.path} cannot be used: {error}"
+
+    def _prepare(self, sync: str) -> None:
+        run = self.connection.execute
+        application = run("PRAGMA application_id").fetchone()[0]
+        schema = run("PRAGMA user_version").fetchone()[0]
+        tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables and application != _APPLICATION:
+            raise StoreError(f"{self.path} {_NOT_OURS}")
+        if schema > _SCHEMA:
+            raise StoreError(f"{self.path} was written by a newer version (schema {schema}); this one knows {_SCHEMA}")
+        run("PRAGMA journal_mode = WAL")
+        run(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
+        run("BEGIN IMMEDIATE")
+        try:
+            if not tables:
+                for statement in _TABLES.split(";\n"):
+                    run(statement)
+                run(f"PRAGMA application_id = {_APPLICATION}")
+                run(f"PRAGMA user_version = {_SCHEMA}")
+                meta = {"store": uuid.uuid4().hex, "epoch": "1", "reset_at": "0"}
+                self.connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            # A write that changes nothing: a file that cannot be written is found now and not at the first report.
+            run("UPDATE meta SET value = value WHERE key = 'store'")
+        except BaseException:
+            self.connection.rollback()
+            raise
+        self.connection.commit()
+
+    def meta(self) -> dict[str, str]:
+        """`store` (identity), `epoch` and `reset_at`."""
+        return dict(self.connection.execute("SELECT key, value FROM meta"))
+
+    def edges(self) -> Iterator[StoredEdge]:
+        """Every edge with its totals."""
+        rows = self.connection.execute(
+            f"SELECT id, client, server, service, port, protocol, {_COUNTERS}, first_seen, last_seen FROM edges"
+        )
+        for number, client, server, service, *rest in rows:
+            ref = _service.decode(service) if service else None
+            yield StoredEdge(number, Edge(_peer.decode(client), _peer.decode(server), ref, *rest))
+
+    def sequences(self) -> list[Sequence]:
+        """What has been counted of every sniffer start."""
+        return [Sequence(*row) for row in self.connection.execute("SELECT node, boot, sequence, heard FROM sequences")]
+
+    def samples(self) -> dict[int, int]:
+        """How many samples each edge has."""
+        return dict(self.connection.execute("SELECT edge, count(*) FROM samples GROUP BY edge"))
+
+    def journal(self) -> Iterator[tuple[int, int, bytes]]:
+        """Reports that are durable and not yet in the tables: number, time of arrival, bytes."""
+        return iter(self.connection.execute("SELECT id, received, body FROM journal ORDER BY id"))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+
+def counts_between(path: str, since: int, until: int) -> dict[int, tuple[int, int, int, int, int, int]]:
+    """Read what lies in the buckets that begin in `[since, until)`, beside the writer.
+
+    Returns:
+        By edge number: connections, attempts, lookups, sockets, first and last sighting.
+    """
+    query = f"""
+        SELECT edge, sum(connections), sum(attempts), sum(lookups), sum(sockets), min(first_seen), max(last_seen)
+        FROM (
+            SELECT edge, {_COUNTERS}, first_seen, last_seen FROM minutes WHERE start >= ?1 AND start < ?2
+            UNION ALL
+            SELECT edge, {_COUNTERS}, first_seen, last_seen FROM hours WHERE start >= ?1 AND start < ?2
+        ) GROUP BY edge
+    """
+    connection = sqlite3.connect(f"{pathlib.Path(path).absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        return {row[0]: row[1:] for row in connection.execute(query, (since, until))}
+    finally:
+        connection.close()
