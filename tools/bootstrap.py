@@ -1,4 +1,4 @@
-"""Prepare what the Makefile's targets need: system tools, wheels, the virtual environment, the lock files.
+"""Prepare what the Makefile's targets need: wheels, the virtual environment, the lock files.
 
 It runs before anything is installed, so it uses nothing but the standard library. The wheels are kept in a folder
 named after the Python version and the lock file's hash; pip checks each wheel against the hash in the lock when it
@@ -29,9 +29,6 @@ PIP_TOOLS = "pip-tools==7.6.2"
 LOCK_HEADER = (
     "# Made by `make lock` from pyproject.toml. Every file is named by its hash, none by where it came from.\n"
 )
-
-SYSTEM_TOOLS = {"ip": "iproute2", "nft": "nftables", "unshare": "util-linux"}
-"""Programs of the network-namespace lab, and the Debian packages that hold them."""
 
 
 class BootstrapError(Exception):
@@ -69,19 +66,6 @@ def apt_install(packages: list[str]) -> None:
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run("apt-get", "update", "-qq", env=env)
     run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, env=env)
-
-
-def system() -> None:
-    """Make sure that the lab's programs are there; without them only the lab's tests and the live demo are missing."""
-    if sys.platform != "linux":
-        return
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    missing = sorted({package for tool, package in SYSTEM_TOOLS.items() if not shutil.which(tool, path=path)})
-    if missing:
-        try:
-            apt_install(missing)
-        except BootstrapError as error:
-            say(f"going on without the network-namespace lab: {error}")
 
 
 def _digest(*files: Path) -> str:
@@ -191,7 +175,7 @@ def lock() -> None:
         lock_file.write_text(LOCK_HEADER + (tools / lock_file.name).read_text())
 
 
-STEPS = {"system": system, "cache": cache, "venv": venv, "lock": lock}
+STEPS = {"cache": cache, "venv": venv, "lock": lock}
 
 
 def main(names: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 import click
 
 _UNITS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from network_mapper.cli.command import Command, debug_option, mapper_url_option, output_option
 from network_mapper.cli import duration
+from network_mapper.cli.command import Command, debug_option, mapper_url_option, output_option
 
 if TYPE_CHECKING:
     from network_mapper.cli.source import MapSource

@@ -1,0 +1,80 @@
+# Every target installs what it needs into .venv first; nothing is installed elsewhere, except Debian packages for the
+# network-namespace lab when run as root. `make help` lists the targets.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# The first interpreter that is new enough; PYTHON=... chooses another.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
+BIN := .venv/bin
+
+# What `make bench` runs, in this order; BENCH=cli runs one of them.
+BENCH ?= cli
+
+# Topology of the demo; another file draws another map. DEMO_KEEP=1 keeps it running.
+TOPOLOGY ?=
+
+PYTHON_FILES := src tests tools $(wildcard bench)
+LONGEST_FILE := 700
+
+.PHONY: help
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: python
+python:
+	@test -n "$(PYTHON)" || { echo "Error: this needs Python 3.11 or newer. Install it, on Debian with:" \
+		"sudo apt install python3 python3-venv" >&2; exit 1; }
+
+.PHONY: venv
+venv: python ## Install the locked packages and this project into .venv
+	@$(PYTHON) tools/bootstrap.py venv
+
+.PHONY: demo
+demo: venv ## Draw the map of a small shop from real packets (TOPOLOGY=FILE, DEMO_KEEP=1)
+	@$(BIN)/python -m network_mapper.testing.demo $(if $(TOPOLOGY),"$(TOPOLOGY)")
+
+.PHONY: test
+test: venv ## Run all tests (ARGS="-k name"), those with network namespaces where the system allows them
+	@reason=$$($(BIN)/python -c 'from network_mapper.testing import sandbox; print(sandbox.obstacle() or "")') && \
+	if [ -z "$$reason" ]; then \
+		$(BIN)/python -m network_mapper.testing.sandbox -- $(BIN)/python -m pytest $(ARGS); \
+	else \
+		echo "==> tests with network namespaces are skipped: $$reason" >&2; \
+		$(BIN)/python -m pytest $(ARGS); \
+	fi
+
+.PHONY: lint
+lint: venv ## Check style, types, the rooms' imports, and the lock files
+	$(BIN)/ruff check $(PYTHON_FILES)
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@! grep -n '://' requirements.lock requirements-dev.lock || \
+		{ echo "Error: lock files name hashes, never addresses; run make lock" >&2; exit 1; }
+	@git ls-files '*.py' '*.c' '*.h' '*.md' '*.sh' | while read -r file; do \
+		[ ! -e "$$file" ] || [ "$$(wc -l < "$$file")" -le $(LONGEST_FILE) ] || \
+		{ echo "Error: $$file has more than $(LONGEST_FILE) lines; a file holds one idea" >&2; exit 1; }; done
+
+.PHONY: format
+format: venv ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix $(PYTHON_FILES)
+	$(BIN)/ruff format $(PYTHON_FILES)
+
+.PHONY: bench
+bench: venv ## Measure what is promised (BENCH=NAME for one); results go to bench/
+	@for name in $(BENCH); do echo "==> bench/$$name.py" >&2; $(BIN)/python bench/$$name.py || exit 1; done
+
+.PHONY: cache
+cache: python ## Fetch what later builds need, into ~/.cache/network-mapper
+	@$(PYTHON) tools/bootstrap.py cache
+
+.PHONY: lock
+lock: python ## Resolve the dependencies anew and write the lock files
+	@$(PYTHON) tools/bootstrap.py lock
+
+.PHONY: clean
+clean: ## Remove what was built and installed here
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
