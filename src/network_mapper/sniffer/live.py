@@ -1,0 +1,143 @@
+"""Watches this node until it is told to stop.
+
+One thread waits for all sources at once and hands over what they saw every second; sending has a thread of its own. The
+loop never waits for the mapper, for a disk or for another process, so that a full buffer is the only way to miss a
+packet.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from network_mapper import __version__
+from network_mapper.agent import metrics, observe
+from network_mapper.agent.fold import Fold
+from network_mapper.agent.reporter import Reporter, wall_clock
+from network_mapper.agent.sender import Sender, steady_clock
+from network_mapper.sniffer.inputs import Input, all_drops, wanted_kinds
+from network_mapper.sniffer.settings import AGENT, node_name
+
+if TYPE_CHECKING:
+    from network_mapper.capture.source import Source
+    from network_mapper.http_client import HttpClient
+    from network_mapper.sniffer.settings import SnifferSettings
+    from network_mapper.sniffer.stop import Stop
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "network_mapper_sniffer"
+
+_LAST_SENDING = 2.0
+"""Seconds after a request to stop in which reports are still sent."""
+
+_GRANT = (
+    "packets cannot be watched without CAP_NET_RAW: run as root, or grant it with "
+    "`setcap cap_net_raw+ep %s`, or in Kubernetes with securityContext.capabilities.add: [NET_RAW]"
+)
+
+
+def open_ring(settings: SnifferSettings) -> Source | None:
+    """The packets of this network namespace; None, with a log line that says what to do, when they are refused."""
+    try:
+        from network_mapper.capture.ring import RingSource  # noqa: PLC0415  it exists on Linux only
+
+        return RingSource(settings.ring_size)
+    except PermissionError:
+        logger.error(_GRANT, sys.executable)  # noqa: TRY400  the trace would say less
+    except (OSError, ImportError, AttributeError) as error:
+        logger.error("packets cannot be watched on this system", extra={"error": str(error)})  # noqa: TRY400
+    return None
+
+
+def watch(settings: SnifferSettings, client: HttpClient, stop: Stop) -> int:
+    """Run until `stop`, and return the exit code of the process: 0, or 1 when packets can no longer be watched."""
+    wanted = wanted_kinds(settings)
+    packets = sockets = None
+    if settings.enable_tcp or settings.enable_dns:
+        packets = open_ring(settings)
+    if settings.enable_sockets:
+        try:
+            from network_mapper.capture.sockets import SocketTables  # noqa: PLC0415  it works on Linux only
+
+            sockets = SocketTables(settings.proc_dir, settings.socket_interval)
+        except (OSError, AttributeError) as error:
+            logger.error("socket tables cannot be read", extra={"error": str(error)})  # noqa: TRY400
+    if packets is None and sockets is None:
+        logger.error(
+            "there is nothing to watch with: see above, switch a source on, or play a capture file with --pcap FILE"
+        )
+        return 1
+    inputs = [Input(source, wanted) for source in (packets, sockets) if source is not None]
+    reporter = Reporter(
+        Fold(settings.repeat_interval),
+        node=node_name(settings),
+        agent=AGENT,
+        started=wall_clock(),
+        heartbeat_interval=settings.heartbeat_interval,
+        on_forgotten=sockets.rescan if sockets else None,
+    )
+    sender = Sender(reporter, client)
+    sender.start()
+    logger.info(
+        "watching", extra={"node": node_name(settings), "sources": [item.name for item in inputs], "to": client.url}
+    )
+    pulse = observe.Pulse()
+    servers = _serve(settings, sender, pulse)
+    try:
+        _loop(settings, inputs, sender, pulse, stop)
+        for item in inputs:
+            if not item.failed:
+                item.read(wall_clock())
+        _hand_over(inputs, sender)
+        sender.close()
+        sender.finish(_LAST_SENDING)
+    finally:
+        for item in inputs:
+            item.close()
+        for server in servers:
+            server.close()
+    return 0 if stop.requested else 1
+
+
+def _serve(settings: SnifferSettings, sender: Sender, pulse: observe.Pulse) -> list[observe.PageServer]:
+    def metrics_page() -> observe.Page:
+        families = sender.look(lambda reporter: metrics.of_reporter(reporter, PREFIX, __version__))
+        return observe.Page(metrics.exposition(families), content_type=metrics.CONTENT_TYPE)
+
+    return observe.serve_pages(
+        {"/healthz": settings.health_port, "/metrics": settings.metrics_port},
+        {"/healthz": pulse.page, "/metrics": metrics_page},
+    )
+
+
+def _loop(settings: SnifferSettings, inputs: list[Input], sender: Sender, pulse: observe.Pulse, stop: Stop) -> None:
+    """Turn until the end is asked for or the source of packets has failed.
+
+    A node whose packets are no longer watched must not look watched, so that failure ends the process; without the
+    socket tables it goes on.
+    """
+    vital = inputs[0]
+    with selectors.DefaultSelector() as selector:
+        selector.register(stop, selectors.EVENT_READ, None)
+        waiting = {item.name: selector.register(item.source.fileno(), selectors.EVENT_READ, item) for item in inputs}
+        next_tick = time.monotonic()
+        while not stop.requested and not vital.failed:
+            for key, _ in selector.select(max(0.0, next_tick - time.monotonic())):
+                if key.data is not None:
+                    key.data.read(wall_clock())
+            if time.monotonic() >= next_tick:
+                _hand_over(inputs, sender)
+                pulse.beat()
+                next_tick = max(next_tick, time.monotonic() - settings.report_interval) + settings.report_interval
+            for item in inputs:
+                if item.failed and item.name in waiting:
+                    selector.unregister(waiting.pop(item.name).fd)
+
+
+def _hand_over(inputs: list[Input], sender: Sender) -> None:
+    observations = [seen for item in inputs for seen in item.drain(wall_clock())]
+    sender.feed(observations, steady_clock(), [item.state() for item in inputs], all_drops(inputs))

@@ -1,0 +1,59 @@
+"""What can be set about the sniffer."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from network_mapper import __version__
+from network_mapper.settings import setting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AGENT = f"network-mapper-sniffer/{__version__}"
+"""What reports call this program."""
+
+_PORT = msgspec.Meta(ge=0, le=65535)
+_SECONDS = msgspec.Meta(ge=0.05, le=86_400)
+
+
+class SnifferSettings(msgspec.Struct):
+    """Settings of `network-mapper sniffer`."""
+
+    mapper_url: Annotated[str, setting("Where the mapper is: http://HOST:PORT, https://… or unix:/path.", "URL")] = (
+        "http://localhost:9090"
+    )
+    node: Annotated[
+        str, setting("Name of this node, as in Kubernetes; else $NODE_NAME, else the host's name.", "NAME")
+    ] = ""
+    report_interval: Annotated[float, setting("Seconds between two reports of what is new.", "SECONDS"), _SECONDS] = 1.0
+    repeat_interval: Annotated[
+        float, setting("Seconds after which what only repeats is reported again.", "SECONDS"), _SECONDS
+    ] = 30.0
+    heartbeat_interval: Annotated[
+        float, setting("Seconds of silence after which the mapper is told that all is well.", "SECONDS"), _SECONDS
+    ] = 5.0
+    socket_interval: Annotated[
+        float, setting("Seconds between two readings of all socket tables.", "SECONDS"), _SECONDS
+    ] = 300.0
+    enable_tcp: Annotated[bool, setting("Report TCP connections.")] = True
+    enable_dns: Annotated[bool, setting("Report DNS lookups.")] = True
+    enable_sockets: Annotated[bool, setting("Report connections that were open before the sniffer started.")] = True
+    ring_size: Annotated[
+        int, setting("Size of the buffer that the kernel puts packets into.", "BYTES"), msgspec.Meta(ge=65_536)
+    ] = 8 * 1024 * 1024
+    proc_dir: Annotated[str, setting("Where the host's /proc is.", "PATH")] = "/proc"
+    health_port: Annotated[int, setting("Port of /healthz; 0 for none.", "PORT"), _PORT] = 0
+    metrics_port: Annotated[int, setting("Port of the Prometheus /metrics; 0 for none.", "PORT"), _PORT] = 0
+    replay_patience: Annotated[
+        float, setting("Seconds to wait for a mapper that takes no report, when playing capture files.", "SECONDS")
+    ] = 30.0
+
+
+def node_name(settings: SnifferSettings, environ: Mapping[str, str] = os.environ) -> str:
+    """The name that reports carry."""
+    return settings.node or environ.get("NODE_NAME") or socket.gethostname()
