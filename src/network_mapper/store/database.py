@@ -94,15 +94,16 @@ class Database:
         path: File; made when missing.
         sync: `full` survives power loss after each commit, `normal` only a crash of the process.
         max_bytes: The file is not allowed to grow beyond this; 0 means no bound.
+        timeout: Seconds to wait for another process that is writing.
 
     Raises:
         StoreError: Not ours, from a newer version, unreadable, or not writable.
     """
 
-    def __init__(self, path: str, *, sync: str = "full", max_bytes: int = 0) -> None:
+    def __init__(self, path: str, *, sync: str = "full", max_bytes: int = 0, timeout: float = 5.0) -> None:
         self.path = path
         try:
-            self.connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self.connection = sqlite3.connect(path, isolation_level=None, timeout=timeout)
             self._prepare(sync)
         except sqlite3.DatabaseError as error:
             raise StoreError(self._explain(error)) from None

@@ -1,0 +1,133 @@
+"""The writer thread: all or nothing, shared commits, and failures that are said and end when their cause does."""
+
+import queue
+import sqlite3
+
+import pytest
+
+from network_mapper.model import Edge, Workload
+from network_mapper.store import Checkpoint, Database, StoreUnavailableError, Writer
+from network_mapper.store.database import HOUR, MINUTE, NEVER, Sequence, counts_between
+from network_mapper.store.writer import Sample
+
+
+class Owner:
+    """Stands for the event loop's thread: what the writer delivers is called when the test asks for it."""
+
+    def __init__(self, path, max_bytes=0):
+        self._calls = queue.Queue()
+        self.writer = Writer(path, sync="normal", max_bytes=max_bytes, deliver=lambda *call: self._calls.put(call))
+        self.writer.start()
+        self.results = []
+
+    def append(self, body=b"report"):
+        self.writer.append(1, body, self.results.append)
+        return self._settle()
+
+    def write(self, **fields):
+        self.writer.write(Checkpoint(**{"now": 1, **fields}), self.results.append)
+        return self._settle()
+
+    def _settle(self):
+        function, *arguments = self._calls.get(timeout=10)
+        function(*arguments)
+        return self.results[-1]
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = str(tmp_path / "map.db")
+    Database(path).close()
+    return path
+
+
+@pytest.fixture
+def owner(path):
+    owner = Owner(path)
+    yield owner
+    assert owner.writer.close(5)
+
+
+EDGE = Edge(Workload("a", "ns", "Deployment"), Workload("b", "ns", "Deployment"), None, 80, "tcp", first_seen=NEVER)
+
+
+def read(path, query):
+    connection = sqlite3.connect(path)
+    rows = connection.execute(query).fetchall()
+    connection.close()
+    return rows
+
+
+def test_an_appended_report_is_in_the_file_when_it_is_answered(owner, path):
+    number = owner.append(b"bytes as they came")
+    assert read(path, "SELECT id, received, body FROM journal") == [(number, 1, b"bytes as they came")]
+
+
+def test_a_checkpoint_writes_edges_counts_and_sequences_and_empties_the_journal(owner, path):
+    number = owner.append()
+    later = owner.append(b"later")
+    owner.write(
+        journal=number,
+        edges=[(1, EDGE)],
+        buckets=[(60_000, 1, 5, 1, 0, 0, 60_100, 60_900)],
+        samples=[Sample(1, 60_900, "node", "connections", "10.0.0.1", "10.0.0.2", 80, "")],
+        sequences=[Sequence("node", "boot", 7, 60_950)],
+    )
+    assert read(path, "SELECT id, connections, attempts, first_seen, last_seen FROM edges") == [
+        (1, 5, 1, 60_100, 60_900)
+    ]
+    assert read(path, "SELECT node, boot, sequence FROM sequences") == [("node", "boot", 7)]
+    assert read(path, "SELECT id FROM journal") == [(later,)]
+    assert read(path, "SELECT count(*) FROM samples") == [(1,)]
+
+
+def test_differences_add_up_in_totals_and_buckets(owner, path):
+    owner.write(edges=[(1, EDGE)], buckets=[(60_000, 1, 5, 0, 2, 0, 60_100, 60_900)])
+    owner.write(buckets=[(60_000, 1, 3, 0, 0, 1, 60_050, 61_000), (120_000, 1, 1, 0, 0, 0, 120_001, 120_001)])
+    assert read(path, "SELECT connections, lookups, sockets, first_seen, last_seen FROM edges") == [
+        (9, 2, 1, 60_050, 120_001)
+    ]
+    assert counts_between(path, 60_000, 120_000) == {1: (8, 0, 2, 1, 60_050, 61_000)}
+    assert counts_between(path, 120_000, 180_000) == {1: (1, 0, 0, 0, 120_001, 120_001)}
+    assert counts_between(path, 180_000, 240_000) == {}
+
+
+def test_a_reset_empties_the_tables_and_keeps_what_came_after_it(owner, path):
+    owner.write(edges=[(1, EDGE)], buckets=[(60_000, 1, 5, 0, 0, 0, 60_100, 60_900)])
+    owner.write(reset=(2, 70_000), edges=[(2, EDGE)], buckets=[(60_000, 2, 1, 0, 0, 0, 70_001, 70_001)])
+    assert read(path, "SELECT id, connections FROM edges") == [(2, 1)]
+    assert read(path, "SELECT edge FROM minutes") == [(2,)]
+    database = Database(path)
+    assert (database.meta()["epoch"], database.meta()["reset_at"]) == ("2", "70000")
+    database.close()
+
+
+def test_minutes_become_part_of_their_hour_without_changing_any_sum(owner, path):
+    owner.write(edges=[(1, EDGE)], buckets=[(n * MINUTE, 1, 1, 0, 0, 0, n * MINUTE, n * MINUTE) for n in range(90)])
+    for _ in range(70):
+        owner.write(now=4 * HOUR)
+    assert read(path, "SELECT count(*), sum(connections) FROM minutes") == [(20, 20)]
+    assert read(path, "SELECT start, connections FROM hours ORDER BY start") == [(0, 60), (HOUR, 10)]
+    assert counts_between(path, 0, 4 * HOUR)[1][0] == 90
+
+
+def test_a_full_file_refuses_whole_and_works_again_when_there_is_room(path):
+    small = Owner(path, max_bytes=200_000)
+    assert isinstance(small.append(b"x" * 500_000), StoreUnavailableError)
+    assert "full" in small.writer.failure
+    assert isinstance(small.append(b"small"), int)
+    assert small.writer.failure == ""
+    assert read(path, "SELECT body FROM journal") == [(b"small",)]
+    assert small.writer.close(5)
+
+
+def test_a_number_sqlite_cannot_hold_fails_that_transaction_and_not_the_thread(owner, path):
+    assert isinstance(owner.write(buckets=[(0, 1, 2**70, 0, 0, 0, 0, 0)]), StoreUnavailableError)
+    assert isinstance(owner.append(b"next"), int)
+
+
+def test_waiting_jobs_are_bounded(path):
+    idle = Writer(path, sync="normal", max_bytes=0, deliver=lambda *_: None)  # never started: nothing is taken out
+    with pytest.raises(StoreUnavailableError, match="does not keep up"):
+        for _ in range(10_000):
+            idle.append(1, b"", lambda _: None)
