@@ -7,7 +7,6 @@ Times are milliseconds since the epoch (UTC).
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -84,7 +83,6 @@ class ServiceEntry:
         addresses: tuple[str, ...] = (),
         ports: tuple[Port, ...] = (),
         start: int = 0,
-        find: Callable[[ServiceEntry], tuple[Workload, ...]] | None = None,
     ) -> None:
         self.namespace = namespace
         self.name = name
@@ -93,7 +91,7 @@ class ServiceEntry:
         self.addresses = addresses
         self.ports = ports
         self.start = start
-        self._find = find
+        self._find: Callable[[ServiceEntry], tuple[Workload, ...]] | None = None
         self._backends: tuple[Workload, ...] | None = None
 
     @property
@@ -112,9 +110,20 @@ class ServiceEntry:
         """Whether `port` can be dialled with `protocol` (lower case)."""
         return any(own.port == port and own.protocol == protocol for own in self.ports)
 
+    def find_backends_with(self, find: Callable[[ServiceEntry], tuple[Workload, ...]]) -> None:
+        """Say who finds the backends; for the index."""
+        self._find = find
+
     def forget_backends(self) -> None:
         """Find the backends anew when they are next asked for; for the index."""
         self._backends = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ServiceEntry) and all(
+            getattr(self, field) == getattr(other, field) for field in self.__slots__ if not field.startswith("_")
+        )
+
+    __hash__ = object.__hash__
 
     def __repr__(self) -> str:
         return f"ServiceEntry({self.namespace}/{self.name})"
@@ -142,7 +151,10 @@ Entry = PodEntry | ServiceEntry | NodeEntry
 
 
 class Claim(msgspec.Struct, gc=False, eq=False):
-    """`owner` had the address while `start <= instant < end`."""
+    """`owner` had the address while `start <= instant < end`.
+
+    In an answer of the index the span is where this answer holds: it is cut where another claim begins or ends.
+    """
 
     owner: Entry
     start: int
@@ -153,16 +165,3 @@ class Contested(msgspec.Struct, frozen=True, eq=False):
     """More than one owner was possible at that instant; sorted by start, then by kind, namespace and name."""
 
     owners: tuple[Entry, ...]
-
-
-class NoOwner(enum.Enum):
-    """Why a name leads to nothing in the cluster."""
-
-    MISSING = "missing"
-    """It lies under the cluster domain, and nothing has it."""
-    OUTSIDE = "outside"
-    """It does not lie under the cluster domain."""
-
-
-MISSING: Final = NoOwner.MISSING
-OUTSIDE: Final = NoOwner.OUTSIDE

@@ -11,7 +11,6 @@ Field names and meanings: Kubernetes API reference v1.34. Times are left as RFC 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Union
 
 import msgspec
 
@@ -20,6 +19,7 @@ SERVICE = "Service"
 NODE = "Node"
 ENDPOINTS = "Endpoints"
 ENDPOINT_SLICE = "EndpointSlice.discovery.k8s.io"
+SERVICE_CIDR = "ServiceCIDR.networking.k8s.io"
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 """Label of an EndpointSlice that names its Service."""
@@ -117,10 +117,9 @@ class PodStatus(msgspec.Struct, rename="camel", gc=False):
     ephemeral_container_statuses: list[ContainerStatus] | None = None
 
 
-class Pod(msgspec.Struct, tag_field="kind", tag="Pod", rename="camel", gc=False):
+class Pod(msgspec.Struct, rename="camel", gc=False):
     """`v1 Pod`."""
 
-    api_version: str = "v1"
     metadata: ObjectMeta | None = None
     spec: PodSpec | None = None
     status: PodStatus | None = None
@@ -164,10 +163,9 @@ class ServiceStatus(msgspec.Struct, rename="camel", gc=False):
     load_balancer: LoadBalancerStatus | None = None
 
 
-class Service(msgspec.Struct, tag_field="kind", tag="Service", rename="camel", gc=False):
+class Service(msgspec.Struct, rename="camel", gc=False):
     """`v1 Service`."""
 
-    api_version: str = "v1"
     metadata: ObjectMeta | None = None
     spec: ServiceSpec | None = None
     status: ServiceStatus | None = None
@@ -189,10 +187,9 @@ class Endpoint(msgspec.Struct, rename="camel", gc=False):
     target_ref: TargetRef | None = None
 
 
-class EndpointSlice(msgspec.Struct, tag_field="kind", tag="EndpointSlice", rename="camel", gc=False):
+class EndpointSlice(msgspec.Struct, rename="camel", gc=False):
     """`discovery.k8s.io EndpointSlice`."""
 
-    api_version: str = "discovery.k8s.io/v1"
     metadata: ObjectMeta | None = None
     address_type: str = "IPv4"
     endpoints: list[Endpoint] | None = None
@@ -213,10 +210,9 @@ class EndpointSubset(msgspec.Struct, rename="camel", gc=False):
     not_ready_addresses: list[EndpointAddress] | None = None
 
 
-class Endpoints(msgspec.Struct, tag_field="kind", tag="Endpoints", rename="camel", gc=False):
+class Endpoints(msgspec.Struct, rename="camel", gc=False):
     """`v1 Endpoints`, what clusters had before EndpointSlices."""
 
-    api_version: str = "v1"
     metadata: ObjectMeta | None = None
     subsets: list[EndpointSubset] | None = None
 
@@ -240,17 +236,29 @@ class NodeStatus(msgspec.Struct, gc=False):
     addresses: list[NodeAddress] | None = None
 
 
-class Node(msgspec.Struct, tag_field="kind", tag="Node", rename="camel", gc=False):
+class Node(msgspec.Struct, rename="camel", gc=False):
     """`v1 Node`."""
 
-    api_version: str = "v1"
     metadata: ObjectMeta | None = None
     spec: NodeSpec | None = None
     status: NodeStatus | None = None
 
 
-Indexed = Union[Pod, Service, EndpointSlice, Endpoints, Node]  # noqa: UP007  msgspec reads it at run time
-"""The kinds that are decoded further than their metadata; told apart by `kind`."""
+class ServiceCidrSpec(msgspec.Struct, gc=False):
+    """`spec` of a ServiceCIDR."""
+
+    cidrs: list[str] | None = None
+
+
+class ServiceCidr(msgspec.Struct, gc=False):
+    """`networking.k8s.io ServiceCIDR`: a block from which services get their addresses."""
+
+    metadata: ObjectMeta | None = None
+    spec: ServiceCidrSpec | None = None
+
+
+Indexed = Pod | Service | EndpointSlice | Endpoints | Node | ServiceCidr
+"""The kinds that are decoded further than their metadata."""
 
 Object = Indexed | Owner
 
@@ -260,6 +268,7 @@ INDEXED: dict[str, type[Indexed]] = {
     ENDPOINT_SLICE: EndpointSlice,
     ENDPOINTS: Endpoints,
     NODE: Node,
+    SERVICE_CIDR: ServiceCidr,
 }
 
 

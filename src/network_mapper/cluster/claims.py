@@ -1,0 +1,103 @@
+"""Who has an address, and since when.
+
+Almost every address has one owner for as long as anybody remembers, so one claim is stored bare and only contested or
+re-used addresses pay for a list.
+"""
+
+from __future__ import annotations
+
+from network_mapper.cluster.entries import FOREVER, Claim, Contested, Entry, NodeEntry, PodEntry, ServiceEntry
+
+
+class Claims:
+    """Claims by canonical address. `by_address` is read by the index on its fast path."""
+
+    def __init__(self) -> None:
+        self.by_address: dict[str, Claim | tuple[Claim, ...]] = {}
+
+    def add(self, address: str, claim: Claim) -> None:
+        """Add a claim."""
+        held = self.by_address.get(address)
+        if held is None:
+            self.by_address[address] = claim
+        else:
+            self.by_address[address] = tuple(sorted((*as_tuple(held), claim), key=_order))
+
+    def remove(self, address: str, owner: Entry) -> None:
+        """Remove the claims of an owner, if it has any."""
+        held = self.by_address.get(address)
+        if held is None:
+            return
+        left = tuple(claim for claim in as_tuple(held) if claim.owner is not owner)
+        if not left:
+            del self.by_address[address]
+        else:
+            self.by_address[address] = left[0] if len(left) == 1 else left
+
+    def at(self, address: str, instant: int) -> Claim | Contested | None:
+        """The one owner at an instant, or several.
+
+        A service may lend itself the address of a node (externalIPs, balancers that listen on the nodes). Nobody
+        speaks from such an address but the node, so the node is the owner; `services` finds the service by its port.
+        """
+        held = self.by_address.get(address)
+        if held is None:
+            return None
+        claims = as_tuple(held)
+        valid = [claim for claim in claims if claim.start <= instant < claim.end]
+        speakers = [claim for claim in valid if not isinstance(claim.owner, ServiceEntry)]
+        return _answer(speakers or valid, claims, instant)
+
+    def services(self, address: str, port: int, protocol: str, instant: int) -> Claim | Contested | None:
+        """The service that is reached at this address and port, or several."""
+        held = self.by_address.get(address)
+        if held is None:
+            return None
+        claims = as_tuple(held)
+        valid = [
+            claim
+            for claim in claims
+            if claim.start <= instant < claim.end
+            and isinstance(claim.owner, ServiceEntry)
+            and claim.owner.has_port(port, protocol)
+        ]
+        return _answer(valid, claims, instant)
+
+    def living_pods(self, address: str) -> list[PodEntry]:
+        """The pods that have the address and have not ended."""
+        held = self.by_address.get(address)
+        if held is None:
+            return []
+        return [claim.owner for claim in as_tuple(held) if claim.end == FOREVER and isinstance(claim.owner, PodEntry)]
+
+
+def as_tuple(held: Claim | tuple[Claim, ...]) -> tuple[Claim, ...]:
+    """What is stored for an address, always as a tuple."""
+    return (held,) if isinstance(held, Claim) else held
+
+
+def identity(owner: Entry) -> tuple[str, str, str]:
+    """Kind, namespace and name."""
+    if isinstance(owner, PodEntry):
+        return "Pod", owner.namespace, owner.name
+    if isinstance(owner, NodeEntry):
+        return "Node", "", owner.name
+    return "Service", owner.namespace, owner.name
+
+
+def _order(claim: Claim) -> tuple[int, tuple[str, str, str]]:
+    return claim.start, identity(claim.owner)
+
+
+def _answer(valid: list[Claim], claims: tuple[Claim, ...], instant: int) -> Claim | Contested | None:
+    if not valid:
+        return None
+    if len(valid) > 1:
+        return Contested(tuple(claim.owner for claim in valid))
+    if len(claims) == 1:
+        return valid[0]
+    # The answer holds only as far as no other claim begins or ends.
+    edges = [edge for claim in claims for edge in (claim.start, claim.end)]
+    start = max(edge for edge in edges if edge <= instant)
+    end = min(edge for edge in edges if edge > instant)
+    return Claim(valid[0].owner, start, end)

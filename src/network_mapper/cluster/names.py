@@ -1,0 +1,81 @@
+"""Which object a DNS name inside the cluster means, by its shape alone.
+
+The forms are those of the Kubernetes DNS specification 1.1.0: a service, an endpoint of a service by its host name or
+its address, a port of a service (SRV), and a pod by its address. Everything else under the cluster domain is nobody.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from network_mapper.cluster.address import from_dashes
+
+
+class Missing:
+    """A name under the cluster domain that belongs to nothing."""
+
+    __slots__ = ()
+
+
+class Outside:
+    """A name that does not lie under the cluster domain."""
+
+    __slots__ = ()
+
+
+MISSING = Missing()
+OUTSIDE = Outside()
+
+
+class ServiceName(NamedTuple):
+    """`service.namespace.svc`, or one endpoint of it when `host` is not empty."""
+
+    namespace: str
+    service: str
+    host: str
+
+
+class AddressName(NamedTuple):
+    """`10-0-0-1.namespace.pod`: the address, canonical."""
+
+    address: str
+
+
+def parse(name: str, domain: str) -> ServiceName | AddressName | Missing | Outside:
+    """Read a DNS name; upper case and a final dot do no harm.
+
+    Args:
+        name: As it was asked for.
+        domain: The cluster domain, lower case, without dots around it.
+    """
+    name = name.lower().removesuffix(".")
+    if not name.endswith(domain):
+        return OUTSIDE
+    rest = name[: -len(domain)]
+    if not rest:
+        return MISSING
+    if not rest.endswith("."):
+        return OUTSIDE
+    labels = rest[:-1].split(".")
+    if "" in labels or len(labels) < 3:
+        return MISSING
+    if labels[-1] == "svc":
+        return _service(labels)
+    if labels[-1] == "pod" and len(labels) == 3:
+        address = from_dashes(labels[0])
+        return MISSING if address is None else AddressName(address)
+    return MISSING
+
+
+def service_key(namespace: str, service: str) -> str:
+    """The key under which answers to a service's names, and to names beneath them, may be kept."""
+    return f"name:{service}/{namespace}"
+
+
+def _service(labels: list[str]) -> ServiceName | Missing:
+    *above, service, namespace, _ = labels
+    while above and above[0].startswith("_"):
+        del above[0]
+    if len(above) > 1:
+        return MISSING
+    return ServiceName(namespace, service, above[0] if above else "")
