@@ -1,0 +1,121 @@
+"""The map that a topology's calls must give, and how another map differs from it.
+
+Only connections and attempts are compared, edge by edge and number by number: they are what the traffic programs make
+a known number of times. Lookups are compared on their own (`expected_lookups`), because a resolver may ask again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from network_mapper.model import Edge, ServiceRef, Workload
+from network_mapper.testing import topology as topo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from network_mapper.testing.plan import Plan
+
+
+class TrueEdge(msgspec.Struct, frozen=True, order=True):
+    """What identifies an edge made by connections: names with namespaces, the service or "", and the dialled port."""
+
+    client: str
+    server: str
+    service: str
+    port: int
+
+    def __str__(self) -> str:
+        through = f" through service {self.service}" if self.service else ""
+        return f"{self.client} -> {self.server} port {self.port}{through}"
+
+
+class Numbers(msgspec.Struct):
+    """How often: answered connections, and attempts that were refused or never answered."""
+
+    connections: int = 0
+    attempts: int = 0
+
+
+def truth(plan: Plan) -> dict[TrueEdge, Numbers]:
+    """The edges that one run of every call makes, each call its known number of times."""
+    expected: dict[TrueEdge, Numbers] = {}
+    for call in plan.topology.calls:
+        client, server = plan.topology.workload(call.client), plan.topology.workload(call.server)
+        port = plan.topology.port_of(call)
+        direct = topo.dials_pods(call, server)
+        service = None if direct else plan.service_of(server)
+        edge = TrueEdge(
+            client=_label(client.name, plan.namespace_of(client), client.kind),
+            server=_label(server.name, plan.namespace_of(server), server.kind),
+            service=f"{service.namespace}/{service.name}" if service else "",
+            port=port.pod_port if direct else port.port,
+        )
+        numbers = expected.setdefault(edge, Numbers())
+        count = call.connections * len(plan.pods_of(client))
+        if port.state == "open":
+            numbers.connections += count
+        else:
+            numbers.attempts += count
+    return expected
+
+
+def expected_lookups(plan: Plan) -> Counter[tuple[str, str]]:
+    """Answers with an address that one run of every call gets, by client and the server's full service name.
+
+    A name is asked for once a connection and once for each family, and every service here has both.
+    """
+    expected: Counter[tuple[str, str]] = Counter()
+    for call in plan.topology.calls:
+        client, server = plan.topology.workload(call.client), plan.topology.workload(call.server)
+        service = plan.service_of(server)
+        if call.via != "name" or service is None:
+            continue
+        label = _label(client.name, plan.namespace_of(client), client.kind)
+        expected[label, f"{service.namespace}/{service.name}"] += 2 * call.connections * len(plan.pods_of(client))
+    return expected
+
+
+def seen(edges: Iterable[Edge]) -> dict[TrueEdge, Numbers]:
+    """The part of a map that `truth` speaks of: edges with connections or attempts."""
+    found: dict[TrueEdge, Numbers] = {}
+    for edge in edges:
+        if not edge.connections and not edge.attempts:
+            continue
+        key = TrueEdge(_peer(edge.client), _peer(edge.server), _service(edge.service), edge.port)
+        numbers = found.setdefault(key, Numbers())
+        numbers.connections += edge.connections
+        numbers.attempts += edge.attempts
+    return found
+
+
+def differences(expected: dict[TrueEdge, Numbers], found: dict[TrueEdge, Numbers]) -> list[str]:
+    """One sentence for each edge that is missing, too much, or counted otherwise; empty when the maps are equal."""
+    sentences = []
+    for edge in sorted(expected.keys() | found.keys()):
+        want, have = expected.get(edge, Numbers()), found.get(edge, Numbers())
+        if edge not in found:
+            sentences.append(f"missing: {edge}")
+        elif edge not in expected:
+            sentences.append(f"too much: {edge} ({have.connections} connections, {have.attempts} attempts)")
+        elif want != have:
+            sentences.append(
+                f"counted wrongly: {edge}: {have.connections} connections instead of {want.connections}, "
+                f"{have.attempts} attempts instead of {want.attempts}"
+            )
+    return sentences
+
+
+def _label(name: str, namespace: str, kind: str) -> str:
+    return f"{namespace}/{name} ({kind})"
+
+
+def _peer(peer: object) -> str:
+    return _label(peer.name, peer.namespace, peer.kind) if isinstance(peer, Workload) else repr(peer)
+
+
+def _service(service: ServiceRef | None) -> str:
+    return f"{service.namespace}/{service.name}" if service else ""
