@@ -181,6 +181,10 @@ class SocketTables:
             next(lines, None)
             finder.feed(lines)
 
+    def flush(self, now: int) -> list[Observation]:
+        """Hand over what is due; a table is either read or not."""
+        return self.drain(now)
+
     def stats(self) -> SourceStats:
         """Sockets looked at, client ends passed on, and what was left out."""
         return self._stats

@@ -43,6 +43,9 @@ class Source(Protocol):
     def drain(self, now: int) -> list[Observation]:
         """Hand over what was seen since the last drain."""
 
+    def flush(self, now: int) -> list[Observation]:
+        """Hand over everything, also what is not decided yet, because nothing more will be taken in."""
+
     def stats(self) -> SourceStats:
         """Totals so far."""
 

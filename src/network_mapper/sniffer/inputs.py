@@ -9,6 +9,8 @@ from network_mapper.model import Kind, Tally
 from network_mapper.wire.report import SourceState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from network_mapper.capture.source import Source, SourceStats
     from network_mapper.model import Observation
     from network_mapper.sniffer.settings import SnifferSettings
@@ -51,10 +53,17 @@ class Input:
 
     def drain(self, now: int) -> list[Observation]:
         """What the source has seen, of the kinds that are wanted."""
+        return self._take(self.source.drain, now)
+
+    def flush(self, now: int) -> list[Observation]:
+        """Likewise, with what is not decided yet: the last call."""
+        return self._take(self.source.flush, now)
+
+    def _take(self, ask: Callable[[int], list[Observation]], now: int) -> list[Observation]:
         if self.failed:
             return []
         try:
-            observations = self.source.drain(now)
+            observations = ask(now)
             self._stats = self.source.stats()
         except Exception as error:  # noqa: BLE001  likewise
             self._fail(error)

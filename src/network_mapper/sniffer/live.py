@@ -7,10 +7,13 @@ packet.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import selectors
 import sys
 import time
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from network_mapper import __version__
@@ -24,6 +27,7 @@ from network_mapper.sniffer.settings import AGENT, node_name
 if TYPE_CHECKING:
     from network_mapper.capture.source import Source
     from network_mapper.http_client import HttpClient
+    from network_mapper.model import Observation
     from network_mapper.sniffer.settings import SnifferSettings
     from network_mapper.sniffer.stop import Stop
 
@@ -45,11 +49,13 @@ def open_ring(settings: SnifferSettings) -> Source | None:
     try:
         from network_mapper.capture.ring import RingSource  # noqa: PLC0415  it exists on Linux only
 
-        return RingSource(settings.ring_size)
-    except PermissionError:
-        logger.error(_GRANT, sys.executable)  # noqa: TRY400  the trace would say less
-    except (OSError, ImportError, AttributeError) as error:
-        logger.error("packets cannot be watched on this system", extra={"error": str(error)})  # noqa: TRY400
+        return RingSource(size=settings.ring_size)
+    except (OSError, ImportError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EPERM, errno.EACCES):
+            logger.error(_GRANT, os.path.realpath(sys.executable))  # noqa: TRY400  the trace would say less
+        else:
+            reason = getattr(error, "strerror", None) or error
+            logger.error("packets cannot be watched on this system: %s", reason)  # noqa: TRY400
     return None
 
 
@@ -65,7 +71,7 @@ def watch(settings: SnifferSettings, client: HttpClient, stop: Stop) -> int:
 
             sockets = SocketTables(settings.proc_dir, settings.socket_interval)
         except (OSError, AttributeError) as error:
-            logger.error("socket tables cannot be read", extra={"error": str(error)})  # noqa: TRY400
+            logger.error("socket tables cannot be read: %s", error)  # noqa: TRY400
     if packets is None and sockets is None:
         logger.error(
             "there is nothing to watch with: see above, switch a source on, or play a capture file with --pcap FILE"
@@ -89,10 +95,7 @@ def watch(settings: SnifferSettings, client: HttpClient, stop: Stop) -> int:
     servers = _serve(settings, sender, pulse)
     try:
         _loop(settings, inputs, sender, pulse, stop)
-        for item in inputs:
-            if not item.failed:
-                item.read(wall_clock())
-        _hand_over(inputs, sender)
+        _hand_over([item.flush(wall_clock()) for item in inputs], inputs, sender)
         sender.close()
         sender.finish(_LAST_SENDING)
     finally:
@@ -130,7 +133,7 @@ def _loop(settings: SnifferSettings, inputs: list[Input], sender: Sender, pulse:
                 if key.data is not None:
                     key.data.read(wall_clock())
             if time.monotonic() >= next_tick:
-                _hand_over(inputs, sender)
+                _hand_over([item.drain(wall_clock()) for item in inputs], inputs, sender)
                 pulse.beat()
                 next_tick = max(next_tick, time.monotonic() - settings.report_interval) + settings.report_interval
             for item in inputs:
@@ -138,6 +141,6 @@ def _loop(settings: SnifferSettings, inputs: list[Input], sender: Sender, pulse:
                     selector.unregister(waiting.pop(item.name).fd)
 
 
-def _hand_over(inputs: list[Input], sender: Sender) -> None:
-    observations = [seen for item in inputs for seen in item.drain(wall_clock())]
-    sender.feed(observations, steady_clock(), [item.state() for item in inputs], all_drops(inputs))
+def _hand_over(seen: list[list[Observation]], inputs: list[Input], sender: Sender) -> None:
+    states, drops = [item.state() for item in inputs], all_drops(inputs)
+    sender.feed(chain.from_iterable(seen), steady_clock(), states, drops)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from network_mapper.http_client import HttpClient
+    from network_mapper.model import Observation
     from network_mapper.sniffer.settings import SnifferSettings
     from network_mapper.sniffer.stop import Stop
 
@@ -89,12 +90,11 @@ class Replay:
             item.read(source.clock)
             if source.clock // _TICK > ticked:
                 ticked = source.clock // _TICK
-                self._hand_over(item, source.clock)
-        self._hand_over(item, source.clock)
+                self._hand_over(item.drain(source.clock), source.clock)
+        self._hand_over(item.flush(source.clock), source.clock)
         item.close()
 
-    def _hand_over(self, item: Input, clock: int) -> None:
-        observations = item.drain(clock)
+    def _hand_over(self, observations: list[Observation], clock: int) -> None:
         self._observations += len(observations)
         if not self._clock:
             started = min((seen.first for seen in observations), default=clock)
