@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from network_mapper.cli.errors import CliError
 from network_mapper.cli.serve import serve_command
 from network_mapper.mapper.settings import MapperSettings
 
 
 def _run(settings: MapperSettings, _: dict[str, Any]) -> int:
-    from network_mapper.mapper.run import run  # noqa: PLC0415  --help needs no server
+    from network_mapper.mapper.run import StartError, run  # noqa: PLC0415  --help needs no server
 
-    return run(settings)
+    try:
+        return run(settings)
+    except StartError as error:
+        raise CliError(str(error)) from error
 
 
 command = serve_command(

@@ -1,6 +1,6 @@
 """Writes `docs/configuration.md` from the declarations of the settings, so that the two cannot disagree.
 
-    python -m network_mapper.cli.reference docs/configuration.md
+python -m network_mapper.cli.reference docs/configuration.md
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def _default(setting: Setting) -> str:
         return "required"
     if setting.type is bool:
         return "on" if setting.default else "off"
+    if isinstance(setting.default, float):
+        return f"`{setting.default:g}`"
     return f"`{setting.default}`" if setting.default not in ("", None) else ""
 
 

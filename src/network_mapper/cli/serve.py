@@ -30,6 +30,8 @@ def describe(setting: Setting) -> str:
         notes.append("required")
     elif setting.type is bool:
         notes.append(f"default: {'on' if setting.default else 'off'}")
+    elif isinstance(setting.default, float):
+        notes.append(f"default: {setting.default:g}")
     elif setting.default not in ("", None):
         notes.append(f"default: {setting.default}")
     return f"{setting.help} [{'; '.join(notes)}]"

@@ -1,0 +1,108 @@
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from network_mapper.export import document, encode
+from network_mapper.model import Edge, External, Workload
+from network_mapper.wire.api import MapDocument
+
+NOW = 1_800_000_000_000
+
+
+@pytest.fixture
+def answer(edges):
+    return MapDocument("map-1", 2, NOW - 100_000, NOW, 0, 0, edges)
+
+
+def test_document_of_one_pair(answer, edges):
+    built = json.loads(encode.to_json(document.build(answer, edges[:2])))
+    assert built == {
+        "store": "map-1",
+        "epoch": 2,
+        "watching_since": "2027-01-15T07:58:20.000Z",
+        "generated_at": "2027-01-15T08:00:00.000Z",
+        "since": None,
+        "until": None,
+        "hidden": 7,
+        "edges": [
+            {
+                "client": {"type": "workload", "name": "frontend", "namespace": "shop", "kind": "Deployment"},
+                "server": {"type": "workload", "name": "ads", "namespace": "shop", "kind": "Deployment"},
+                "connections": 3,
+                "attempts": 1,
+                "lookups": 7,
+                "sockets": 2,
+                "first_seen": "2027-01-15T07:58:25.000Z",
+                "last_seen": "2027-01-15T07:59:55.000Z",
+                "ports": [
+                    {
+                        "port": 0,
+                        "protocol": "dns",
+                        "service": {"name": "ads", "namespace": "shop"},
+                        "connections": 0,
+                        "attempts": 0,
+                        "lookups": 7,
+                        "sockets": 0,
+                        "first_seen": "2027-01-15T07:58:25.000Z",
+                        "last_seen": "2027-01-15T07:59:54.000Z",
+                    },
+                    {
+                        "port": 80,
+                        "protocol": "tcp",
+                        "service": {"name": "ads", "namespace": "shop"},
+                        "connections": 3,
+                        "attempts": 1,
+                        "lookups": 0,
+                        "sockets": 2,
+                        "first_seen": "2027-01-15T07:58:30.000Z",
+                        "last_seen": "2027-01-15T07:59:55.000Z",
+                    },
+                ],
+            }
+        ],
+    }
+
+
+def test_yaml_says_what_json_says(answer, edges):
+    built = document.build(answer, edges)
+    assert yaml.safe_load(encode.to_yaml(built)) == json.loads(encode.to_json(built))
+
+
+@pytest.mark.parametrize("name", ["no", "1e3", "- x", "a: b", "quo'te\"", "é", "0x1f", "null", "&a", "\x1b[2J"])
+def test_names_survive_yaml(answer, name):
+    answer.edges = [Edge(Workload(name, "n", "Pod"), External(name), None, 1, "tcp", 1)]
+    read = yaml.safe_load(encode.to_yaml(document.build(answer, answer.edges)))
+    assert read["edges"][0]["client"]["name"] == read["edges"][0]["server"]["name"] == name
+
+
+def test_no_edges_are_an_empty_list(answer):
+    answer.edges = []
+    assert json.loads(encode.to_json(document.build(answer, [])))["edges"] == []
+
+
+def test_document_names_every_kind_of_peer(answer, edges):
+    built = msgspec.to_builtins(document.build(answer, edges))
+    types = {entry["server"]["type"] for entry in built["edges"]} | {
+        entry["client"]["type"] for entry in built["edges"]
+    }
+    assert types == {"workload", "service", "node", "external", "ambiguous"}
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "list-document.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("part", [document.ListDocument, document.Entry, document.Port])
+def test_every_field_is_documented(part):
+    rows = [line.split("|")[1] for line in PAGE.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in row.replace(",", " ").split()}
+    assert {f"`{field}`" for field in part.__struct_fields__} <= named
+
+
+def test_the_documented_example_has_the_shape():
+    example = PAGE.split("```json\n")[1].split("```")[0]
+    msgspec.json.decode(example, type=document.ListDocument)
+    assert set(json.loads(example)) == set(document.ListDocument.__struct_fields__)
+    assert set(json.loads(example)["edges"][0]) == set(document.Entry.__struct_fields__)
