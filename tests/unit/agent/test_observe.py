@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+
+import pytest
+
+from network_mapper.agent import observe
+from network_mapper.agent.observe import Page, PageServer, Pulse, serve_pages
+
+
+@pytest.fixture
+def server():
+    made = PageServer(0, {"/healthz": lambda: Page(b"ok\n"), "/broken": lambda: Page(b"%d" % (1 // 0))})
+    yield made
+    made.close()
+
+
+def get(port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request(method, path)
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, body
+
+
+def test_a_page_is_served(server):
+    assert get(server.port, "/healthz") == (200, b"ok\n")
+
+
+def test_a_query_is_no_part_of_the_path(server):
+    assert get(server.port, "/healthz?verbose=1")[0] == 200
+
+
+def test_head_has_no_body(server):
+    assert get(server.port, "/healthz", "HEAD") == (200, b"")
+
+
+def test_another_path_tells_what_there_is(server):
+    status, body = get(server.port, "/")
+    assert status == 404
+    assert b"/healthz" in body
+
+
+def test_another_method_is_refused(server):
+    assert get(server.port, "/healthz", "POST")[0] == 405
+
+
+def test_a_page_that_cannot_be_made_is_an_error_and_not_the_end(server):
+    assert get(server.port, "/broken")[0] == 500
+    assert get(server.port, "/healthz")[0] == 200
+
+
+def test_ipv6_is_served_too(server):
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    connection = http.client.HTTPConnection("::1", server.port, timeout=5)
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"\xff\xfe\r\n\r\n", b"GET\r\n\r\n", b"x" * 20_000])
+def test_what_is_no_request_is_survived(server, sent):
+    with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        try:
+            while connection.recv(1000):
+                pass
+        except ConnectionResetError:
+            pass
+    assert get(server.port, "/healthz")[0] == 200
+
+
+def test_clients_that_say_nothing_do_not_hold_up_others(server):
+    hung = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(5)]
+    assert get(server.port, "/healthz")[0] == 200
+    for connection in hung:
+        connection.close()
+
+
+def test_there_are_only_so_many_threads(server):
+    before = threading.active_count()
+    hung = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(observe._MOST_CLIENTS + 10)]
+    turned_away = hung[-1].recv(1)
+    assert turned_away == b""
+    assert threading.active_count() <= before + observe._MOST_CLIENTS
+    for connection in hung:
+        connection.close()
+
+
+def test_a_client_that_hangs_is_let_go(monkeypatch):
+    monkeypatch.setattr(observe, "_TIMEOUT", 0.05)
+    server = PageServer(0, {})
+    with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
+        connection.sendall(b"GET / HT")
+        assert connection.recv(1) == b""
+    server.close()
+
+
+def test_a_closed_server_gives_its_port_back(server):
+    server.close()
+    PageServer(server.port, {}).close()
+
+
+def test_a_pulse_is_healthy_until_the_loop_hangs():
+    now = [100.0]
+    pulse = Pulse(limit=10, clock=lambda: now[0])
+    now[0] = 110.0
+    assert pulse.page().status == 200
+    now[0] = 110.1
+    assert pulse.page().status == 503
+    pulse.beat()
+    assert pulse.page().status == 200
+
+
+def test_a_busy_port_is_a_warning_that_names_it_and_the_other_port_is_served(caplog):
+    with socket.create_server(("", 0)) as busy, socket.create_server(("", 0)) as other:
+        taken, free = busy.getsockname()[1], other.getsockname()[1]
+        other.close()
+        servers = serve_pages({"/healthz": taken, "/metrics": free}, {"/healthz": Page, "/metrics": lambda: Page(b"m")})
+    assert [server.port for server in servers] == [free]
+    assert str(taken) in caplog.text
+    assert get(free, "/metrics") == (200, b"m")
+    servers[0].close()
+
+
+def test_two_paths_may_share_a_port():
+    with socket.create_server(("", 0)) as probe:
+        port = probe.getsockname()[1]
+    servers = serve_pages(
+        {"/healthz": port, "/metrics": port}, {"/healthz": lambda: Page(b"h"), "/metrics": lambda: Page(b"m")}
+    )
+    assert len(servers) == 1
+    assert (get(port, "/healthz")[1], get(port, "/metrics")[1]) == (b"h", b"m")
+    servers[0].close()
+
+
+def test_port_zero_serves_nothing():
+    assert serve_pages({"/healthz": 0}, {"/healthz": lambda: Page(b"h")}) == []
