@@ -99,7 +99,9 @@ def _make_venv(venv: Path) -> None:
     if python_of(venv).exists() and subprocess.run([python_of(venv), "-m", "pip", "--version"], check=False,
                                                    capture_output=True).returncode == 0:  # fmt: skip
         return
-    if subprocess.run([sys.executable, "-c", "import ensurepip, venv"], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        [sys.executable, "-c", "import venv, ensurepip; ensurepip.version()"], check=False, capture_output=True
+    ).returncode:
         apt_install(["python3-venv"])
     say(f"making {venv}")
     run(sys.executable, "-m", "venv", "--clear", venv)
