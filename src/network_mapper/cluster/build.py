@@ -155,7 +155,7 @@ def _target(end: Endpoint | EndpointAddress, namespace: str, problems: list[str]
 def _pod_of(reference: TargetRef | None, namespace: str) -> tuple[str, str] | None:
     if reference is None or reference.kind != "Pod" or not reference.name:
         return None
-    return reference.namespace or namespace, reference.name
+    return sys.intern(reference.namespace) if reference.namespace else namespace, reference.name
 
 
 def _labels(meta: ObjectMeta) -> dict[str, str]:

@@ -11,6 +11,7 @@ Pods on the host's network have no address of their own. The node has it, and li
 from __future__ import annotations
 
 import ipaddress
+import sys
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
@@ -81,8 +82,6 @@ __all__ = [
     "ServiceEntry",
     "canonical",
 ]
-
-_ORDER = {NODE: 1, POD: 2, SERVICE: 3, ENDPOINT_SLICE: 4, ENDPOINTS: 4}  # owners first: each pod resolves once
 
 
 class _Group:
@@ -238,13 +237,9 @@ class Index:
     # Changes
 
     def load(self, snapshot: Snapshot) -> None:
-        """Take in all objects of a snapshot."""
-        selecting = False
-        for kind, item in sorted(snapshot.objects, key=lambda entry: _ORDER.get(entry[0], 0)):
-            self.apply(kind, item)
-            selecting |= isinstance(item, Service) and bool(item.spec and item.spec.selector)
-        if selecting and not len(self._endpoints):
-            self.problems.put("snapshot", ["has services but no EndpointSlices: it cannot be told who is behind them"])
+        """Take in all objects of a snapshot, which has none afterwards."""
+        while snapshot.objects:
+            self.apply(*snapshot.objects.pop())
 
     def apply(self, kind: str, item: Object) -> None:
         """Take in an object that is new or has changed.
@@ -272,7 +267,7 @@ class Index:
             elif isinstance(item, EndpointSlice | Endpoints):
                 self._apply_slice((kind, namespace, meta.name), item, meta, problems)
         else:
-            namespace = meta.namespace or ""
+            namespace = sys.intern(meta.namespace or "")
             self._set_owner((kind, namespace, meta.name), meta.owner_references)
         self.problems.put(_about(kind, namespace, meta.name), problems)
         self._tell()

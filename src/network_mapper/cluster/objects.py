@@ -11,6 +11,7 @@ Field names and meanings: Kubernetes API reference v1.34. Times are left as RFC 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 
 import msgspec
 
@@ -272,8 +273,12 @@ INDEXED: dict[str, type[Indexed]] = {
 }
 
 
+@functools.lru_cache(maxsize=1024)
 def group_kind(api_version: str, kind: str) -> str:
-    """`Deployment.apps` for `apps/v1 Deployment`, `Pod` for `v1 Pod`: the kind without its version."""
+    """`Deployment.apps` for `apps/v1 Deployment`, `Pod` for `v1 Pod`: the kind without its version.
+
+    Remembered, so that tens of thousands of keys share one text.
+    """
     group, slash, _ = api_version.rpartition("/")
     return f"{kind}.{group}" if slash else kind
 

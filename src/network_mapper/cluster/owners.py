@@ -38,8 +38,11 @@ class OwnerTree:
         if parent is None:
             del self._parents[child]
         else:
+            siblings = self._children.setdefault(parent, set())
+            if siblings:
+                parent = self._parents[next(iter(siblings))]  # an equal key, stored once for all of its children
+            siblings.add(child)
             self._parents[child] = parent
-            self._children.setdefault(parent, set()).add(child)
         if old is not None:
             self._detach(child, old)
         return True
