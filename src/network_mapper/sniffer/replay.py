@@ -7,6 +7,7 @@ the mapper is slower than the disk, reading waits for it, because a file can wai
 from __future__ import annotations
 
 import logging
+import select
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from network_mapper.agent.sender import Sender
 from network_mapper.capture.pcapfile import FileSource
 from network_mapper.sniffer.inputs import Input, all_drops, wanted_kinds
 from network_mapper.sniffer.settings import AGENT, node_name
+from network_mapper.sniffer.stop import Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,10 +72,13 @@ class Replay:
             if self._stop.requested or self._lost_mapper:
                 break
             try:
-                source = FileSource(path)
+                with self._stop.interrupting():
+                    source = FileSource(path)
+            except Interrupted:
+                break
             except OSError as error:
                 unreadable = True
-                logger.error("a capture file cannot be read", extra={"path": path, "error": str(error)})  # noqa: TRY400
+                logger.error("a capture file cannot be read: %s", error)  # noqa: TRY400
                 continue
             self._play_file(source)
         unsent = self._finish()
@@ -87,12 +92,21 @@ class Replay:
         self._inputs.append(item)
         ticked = 0
         while not (source.finished or item.failed or self._stop.requested or self._lost_mapper):
-            item.read(source.clock)
-            if source.clock // _TICK > ticked:
+            waited = not self._is_ready(source)
+            if not waited:
+                item.read(source.clock)
+            if waited or source.clock // _TICK > ticked:
                 ticked = source.clock // _TICK
                 self._hand_over(item.drain(source.clock), source.clock)
         self._hand_over(item.flush(source.clock), source.clock)
         item.close()
+
+    def _is_ready(self, source: FileSource) -> bool:
+        """Whether `read` will not wait. A file never does; a pipe is waited for, a second at most."""
+        pipe = source.fileno()
+        if pipe < 0:
+            return True
+        return pipe in select.select([pipe, self._stop.fileno()], [], [], _TICK / 1000)[0]
 
     def _hand_over(self, observations: list[Observation], clock: int) -> None:
         self._observations += len(observations)

@@ -9,7 +9,12 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType, TracebackType
+
+
+class Interrupted(Exception):  # noqa: N818  nothing went wrong
+    """The end was asked for while something was waited for that has no descriptor."""
 
 
 class Stop:
@@ -21,6 +26,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.requested = False
+        self._interrupts = False
         self._read, self._write = os.pipe()
         self._former: dict[int, signal._HANDLER] = {}
 
@@ -41,6 +47,19 @@ class Stop:
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self.request()
+        if self._interrupts:
+            raise Interrupted
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Let a signal break off what is done inside, by `Interrupted`: opening a pipe waits for its other end."""
+        self._interrupts = True
+        try:
+            if self.requested:
+                raise Interrupted
+            yield
+        finally:
+            self._interrupts = False
 
     def request(self) -> None:
         """Ask for the end. Asking again changes nothing."""
