@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import pathlib
@@ -86,21 +87,19 @@ class Load:
         pod = self._fresh % self.pods
         return Flow(synthetic.pod_address(pod), 10_000 + self._fresh // self.pods, "tcp", 1, -500, -400)
 
-    def reports(self, node: int, fresh: float) -> list[list[Client]]:
-        """The rows of one node's pods in portions of 500."""
-        portions: list[list[Client]] = [[]]
-        rows = 0
-        for pod in range(node, self.pods, self.nodes):
-            flows = self.rows_of(pod)
-            if rows + len(flows) > ROWS * (1 - fresh):
-                portions.append([])
-                rows = 0
-            rows += len(flows)
-            portions[-1].append(Client(synthetic.pod_address(pod), 7, connections=flows))
-        for portion in portions:
-            for n in range(round(ROWS * fresh) if portion else 0):
-                portion[n % len(portion)].connections.append(self.fresh_row())
-        return [portion for portion in portions if portion]
+    def reports(self, node: int, fresh: float, rounds: int) -> list[list[Client]]:
+        """One node's reports of 500 rows: its pods in turn, and a share of fresh rows."""
+        pods = itertools.cycle(range(node, self.pods, self.nodes))
+        reports = []
+        for _ in range(rounds):
+            clients = [
+                Client(synthetic.pod_address(pod), 7, connections=self.rows_of(pod))
+                for pod in itertools.islice(pods, round(ROWS * (1 - fresh)) // self.per_pod)
+            ]
+            for n in range(round(ROWS * fresh)):
+                clients[n % len(clients)].connections.append(self.fresh_row())
+            reports.append(clients)
+        return reports
 
 
 @contextlib.contextmanager
@@ -157,16 +156,15 @@ def send(url: str, bodies: list[bytes]) -> tuple[int, int]:
 
 
 def bodies_of(load: Load, boot: str, rounds: int, fresh: float) -> list[bytes]:
-    """Encoded reports of all nodes; each round is one report or more a node."""
+    """Encoded reports, one node after the other."""
+    by_node = [load.reports(node, fresh, rounds) for node in range(load.nodes)]
     bodies = []
-    sequences = dict.fromkeys(range(load.nodes), 0)
-    for _ in range(rounds):
+    for sequence in range(rounds):
         for node in range(load.nodes):
-            for clients in load.reports(node, fresh):
-                sequences[node] += 1
-                name = synthetic.node_of(node, load.nodes)
-                report = Report(name, f"{boot}-{sequences[node]}", 1, now(), started=now(), clients=clients)
-                bodies.append(msgspec.msgpack.encode(report))
+            name, clients = synthetic.node_of(node, load.nodes), by_node[node][sequence]
+            # Each report is a start of its own, so that four senders need not agree on an order.
+            report = Report(name, f"{boot}-{sequence}", 1, now(), started=now(), clients=clients)
+            bodies.append(msgspec.msgpack.encode(report))
     return bodies
 
 

@@ -13,7 +13,7 @@ from network_mapper.model import Edge, External, Kind, Node, Peer, Service, Serv
 from network_mapper.store.database import MINUTE, NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from network_mapper.store.writer import Bucket, Sample
 
@@ -93,7 +93,7 @@ class Graph:
         if len(self._entries) >= self._max_edges:
             return None
         key = self._key(client, server, service, port, protocol)
-        edge = Edge(*key, first_seen=NEVER)
+        edge = Edge(*key, 0, 0, 0, 0, NEVER, 0)
         entry = self._entries[key] = Entry(edge, self._next)
         self._next += 1
         self._new.append(entry)
@@ -168,6 +168,10 @@ class Graph:
         self._new, self._dirty, self._sealed, self._samples = [], [], [], []
         self._sorted = None
         return removed
+
+    def peers(self) -> Collection[Peer]:
+        """Every client and server; the edges hold these very objects."""
+        return self._peers.keys()
 
     def in_order(self) -> list[Entry]:
         """Every entry, sorted by client, server, service, port and protocol; not to be changed by the caller."""

@@ -8,6 +8,7 @@ slow path, which resolves it by itself and counts why it was dropped if it was.
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
 from network_mapper.mapper import resolve
@@ -69,14 +70,16 @@ class Merger:
         self._graph = graph
         self._coverage = coverage
         self._memos: dict[str, _Memo] = {}
-        self._dialled_by: dict[str, set[str]] = {}
+        self._dependants: dict[str, tuple[str, set[str]]] = {}
+        """By address or name: its text, and the clients whose remembered rows depend on it."""
         self._rows = 0
         self.reset_at = 0
         index.on_change = self.forget
 
     def forget(self, key: str) -> None:
         """Forget everything that was resolved with the help of this address or name."""
-        for client in (key, *self._dialled_by.pop(key, ())):
+        _, clients = self._dependants.pop(key, (key, set()))
+        for client in (key, *clients):
             memo = self._memos.pop(client, None)
             if memo is not None:
                 self._rows -= len(memo.flows) + len(memo.lookups)
@@ -84,7 +87,7 @@ class Merger:
     def forget_all(self) -> None:
         """Forget every resolved row."""
         self._memos.clear()
-        self._dialled_by.clear()
+        self._dependants.clear()
         self._rows = 0
 
     def apply(self, report: Report, now: int) -> Tally:
@@ -219,10 +222,8 @@ class Merger:
         )
         memo = self._lasting(row, span[1], server)
         if memo is not None:
-            memo.flows[flow.server, flow.port, flow.protocol, flow.answered_by, flow.answered_port] = entry
-            self._note(row.group.address, flow.server)
-            if flow.answered_by:
-                self._note(row.group.address, flow.answered_by)
+            server_text, answered_by = self._note(row, flow.server), self._note(row, flow.answered_by)
+            memo.flows[server_text, flow.port, intern(flow.protocol), answered_by, flow.answered_port] = entry
 
     def _lookup(self, row: _Row, lookup: Lookup) -> None:
         """Resolve one lookup and merge it, or count why not."""
@@ -242,9 +243,8 @@ class Merger:
         memo = self._lasting(row, span[1], server)
         if memo is not None:
             memo.lookups[lookup.name] = entry
-            key = self._index.key_of(lookup.name)
-            if key is not None:
-                self._note(row.group.address, key)
+            for key in self._index.keys_of(lookup.name):
+                self._note(row, key)
 
     def _span(self, row: _Row, first: int, last: int) -> tuple[int, int] | None:
         """A row's times on the epoch, or None where they make no sense."""
@@ -263,7 +263,12 @@ class Merger:
 
     def _edge(self, row: _Row, instant: int, server: resolve.Server | Drop, port: int, protocol: str) -> Entry | None:
         """The edge that a row belongs to, or None with the reason counted."""
-        client = resolve.client_at(self._index, row.group.address, instant)
+        memo = row.memo
+        client: resolve.Client | Drop
+        if memo is not None and instant >= memo.client.start:
+            client = memo.client
+        else:
+            client = resolve.client_at(self._index, row.group.address, instant)
         reason = Drop.EDGES_FULL
         if isinstance(client, Drop):
             reason = client
@@ -305,8 +310,15 @@ class Merger:
         self._rows += 1
         return memo
 
-    def _note(self, client: str, key: str) -> None:
-        self._dialled_by.setdefault(key, set()).add(client)
+    def _note(self, row: _Row, key: str) -> str:
+        """Note that a client's rows depend on `key`; returns the one text that stands for it in all of them."""
+        if not key:
+            return ""
+        held = self._dependants.get(key)
+        if held is None:
+            held = self._dependants[key] = (key, set())
+        held[1].add(row.group.address)
+        return held[0]
 
 
 def _flows_of(group: Client) -> tuple[tuple[Kind, list[Flow]], ...]:

@@ -42,13 +42,11 @@ class Filter(msgspec.Struct, frozen=True):
     since: int = 0
     until: int = 0
 
-    def takes(self, edge: Edge) -> bool:
-        """Whether an edge passes, its time aside."""
-        if self.namespaces and namespace_of(edge.client) not in self.namespaces:
+    def takes_client(self, peer: Peer) -> bool:
+        """Whether edges of this client are asked for."""
+        if self.namespaces and namespace_of(peer) not in self.namespaces:
             return False
-        if self.client and name_of(edge.client) != self.client:
-            return False
-        return not self.server or name_of(edge.server) == self.server
+        return not self.client or name_of(peer) == self.client
 
 
 def name_of(peer: Peer) -> str:
@@ -63,12 +61,20 @@ def namespace_of(peer: Peer) -> str:
 
 def map_document(state: State, wanted: Filter, now: int) -> MapDocument:
     """The map with its totals."""
-    entries: Iterable[Entry] = state.graph.in_order()
-    if wanted.namespaces or wanted.client or wanted.server:
-        edges = [entry.edge for entry in entries if wanted.takes(entry.edge)]
-    else:
-        edges = [entry.edge for entry in entries]
-    return _document(state, wanted, now, edges)
+    return _document(state, wanted, now, [entry.edge for entry in _matching(state, wanted)])
+
+
+def _matching(state: State, wanted: Filter) -> list[Entry]:
+    """The entries that pass a filter, in order."""
+    entries = state.graph.in_order()
+    # There are far fewer peers than edges, and equal peers are one object: names are compared once a peer.
+    if wanted.namespaces or wanted.client:
+        clients = {id(peer) for peer in state.graph.peers() if wanted.takes_client(peer)}
+        entries = [entry for entry in entries if id(entry.edge.client) in clients]
+    if wanted.server:
+        servers = {id(peer) for peer in state.graph.peers() if name_of(peer) == wanted.server}
+        entries = [entry for entry in entries if id(entry.edge.server) in servers]
+    return entries
 
 
 def read_range(path: str, wanted: Filter, now: int) -> Callable[[State], MapDocument]:
@@ -77,9 +83,9 @@ def read_range(path: str, wanted: Filter, now: int) -> Callable[[State], MapDocu
 
     def finish(state: State) -> MapDocument:
         edges = []
-        for entry in state.graph.in_order():
+        for entry in _matching(state, wanted):
             found = counts.get(entry.number)
-            if found is None or not wanted.takes(entry.edge):
+            if found is None:
                 continue
             connections, attempts, lookups, sockets, first_seen, last_seen = found
             edges.append(

@@ -9,16 +9,16 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
-from network_mapper.cluster.address import canonical
-from network_mapper.cluster.entries import (
+from network_mapper.cluster.index import (
     FOREVER,
-    OUTSIDE,
     Claim,
     Contested,
     Entry,
     NodeEntry,
+    Outside,
     PodEntry,
     ServiceEntry,
+    canonical,
 )
 from network_mapper.model import Ambiguous, Drop, External, Node, Peer, Service, ServiceRef, Workload
 
@@ -119,7 +119,7 @@ def name_at(index: Index, name: str, instant: int) -> Server | Drop:
         return Server(found.workload, None, found.node, "", found.start, found.end)
     if isinstance(found, Contested):
         return Server(_ambiguous(found.owners), None, "", "", instant, instant)
-    if found is OUTSIDE:
+    if isinstance(found, Outside):
         return Server(External(name), None, "", "", 0, FOREVER)
     return Drop.NAME_UNKNOWN
 
@@ -177,7 +177,7 @@ def _refusal(index: Index, address: str, unknown: Drop) -> Drop | None:
         return Drop.LOOPBACK
     if ip.is_multicast or ip.is_link_local:
         return unknown
-    return unknown if index.is_inside(address) else None
+    return unknown if index.is_inside(ip) else None
 
 
 def _outside(address: str) -> External:

@@ -7,7 +7,7 @@ import msgspec
 from network_mapper.model.peers import Peer  # noqa: TC001  msgspec reads the annotation at run time
 
 
-class ServiceRef(msgspec.Struct, frozen=True):
+class ServiceRef(msgspec.Struct, frozen=True, cache_hash=True):
     """The Kubernetes Service through which a workload was reached."""
 
     name: str

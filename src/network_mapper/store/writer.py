@@ -207,7 +207,7 @@ def _write(connection: sqlite3.Connection, point: Checkpoint) -> None:
         many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("epoch", str(epoch)), ("reset_at", str(at))])
     many(
         f"INSERT INTO edges VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, {NEVER}, 0)",
-        [_edge_row(number, edge) for number, edge in point.edges],
+        (_edge_row(number, edge) for number, edge in point.edges),
     )
     many(
         """UPDATE edges SET connections = connections + ?3, attempts = attempts + ?4, lookups = lookups + ?5,
