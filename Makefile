@@ -9,8 +9,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
 BIN := .venv/bin
 
-# What `make bench` runs, in this order; BENCH=cli runs one of them.
-BENCH ?= cli
+# The scripts of bench/ that `make bench` runs, in this order; BENCH=cli runs one of them.
+BENCH ?= cli capture_packets cluster_index mapper
 
 # Topology of the demo; another file draws another map. DEMO_KEEP=1 keeps it running.
 TOPOLOGY ?=

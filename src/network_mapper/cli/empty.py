@@ -33,7 +33,8 @@ def describe_drop(reason: str, count: int) -> str:
     drop = _DROPS.get(reason)
     if drop is None:
         return f"{count} {clean(reason)}"
-    return f"{count} {drop.unit} {drop.value}: {drop.text}"
+    unit = drop.unit.removesuffix("s") if count == 1 else drop.unit
+    return f"{count} {unit} {drop.value}: {drop.text}"
 
 
 def _last_report(sniffers: Sequence[SnifferStatus], now: int) -> str:

@@ -50,7 +50,7 @@ def _why_nothing(source: MapSource, answer: MapDocument, namespaces: list[str]) 
         if everywhere:
             existing = sorted({namespace_of(edge.client) for edge in everywhere} - {""})
             return empty.explain_filter(namespaces, existing)
-    return [f"Nothing was seen since then; the map holds {status.edges} older edges. Try a longer --since."]
+    return [f"Nothing was seen in that time; what the map holds is older ({status.edges} edges). Try a longer --since."]
 
 
 def _render(answer: MapDocument, edges: list[Edge], output: str) -> str:

@@ -63,8 +63,11 @@ class MapSource:
         return self._ask("POST", "/api/v1/reset", ResetDocument)
 
     def _ask(self, method: str, path: str, expected: type[T]) -> T:
+        headers, body = {"accept": "application/json"}, None
+        if method == "POST":  # no browser sends this type to another site unasked, so the mapper wants it for changes
+            headers["content-type"], body = "application/json", b"{}"
         try:
-            response = self._client.request(method, path, headers={"accept": "application/json"})
+            response = self._client.request(method, path, body, headers)
         except ssl.SSLError as error:
             raise CliError(
                 f"no trusted connection to the mapper at {self.url} ({error.reason or error}). "

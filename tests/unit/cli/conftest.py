@@ -106,6 +106,10 @@ def mapper():
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if self.command == "POST" and self.headers["content-type"] != "application/json":
+                self.send_error(415)
+                return
+            self.rfile.read(int(self.headers.get("content-length", 0)))
             status, body = stub.answer(f"{self.command} {self.path}")
             with contextlib.suppress(ConnectionError):  # a client may have been interrupted
                 self.send_response(status)

@@ -140,7 +140,7 @@ def test_empty_because_all_is_routine(ask, mapper):
 
 def test_empty_because_of_since(ask, mapper):
     mapper.everywhere.edges = []
-    assert "the map holds 3 older edges. Try a longer --since." in ask("list", "--since", "1s").err
+    assert "what the map holds is older (3 edges). Try a longer --since." in ask("list", "--since", "1s").err
 
 
 def test_empty_json_is_a_document_with_no_edges(ask, mapper):
