@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from network_mapper.testing import sandbox
+from network_mapper.testing import netns, sandbox
 from network_mapper.testing.lab import Lab, LabError, Mapper, command_line, environment, tail
 from network_mapper.testing.plan import make_plan
 from network_mapper.testing.topology import BOUTIQUE, Topology, TopologyError, load
@@ -113,9 +114,10 @@ def _judge(plan: Plan, mapper: Mapper) -> int:
 
 
 def _suggest(mapper: Mapper, snapshot: Path, *, keep: bool) -> None:
-    program = Path(sys.executable).with_name("network-mapper")
+    script = Path(sys.executable).with_name("network-mapper")
+    program = str(script) if script.exists() else f"{Path(sys.executable).name} -m network_mapper"
     with contextlib.suppress(ValueError):
-        program = program.relative_to(Path.cwd())
+        program = str(script.relative_to(Path.cwd())) if script.exists() else program
     url = f"--mapper-url {mapper.url}"
     lines = [
         f"{program} list {url} -o wide",
@@ -166,7 +168,8 @@ def _recorded(lab: Lab, folder: Path) -> Iterator[None]:
     shutil.copy(lab.snapshot_path, folder / "cluster.json")
     writers: list[subprocess.Popen[Any]] = []
     for node in lab.plan.nodes:
-        argv = ["tcpdump", "-n", "-U", "-Z", "root", "-i", "any", "-w", str(folder / f"{node}.pcap"), _RECORD_FILTER]
+        argv = ["tcpdump", "-n", "-U", "--immediate-mode", "-s", "2048", "-B", "32768", "-Z", "root", "-i", "any"]
+        argv += ["-w", str(folder / f"{node}.pcap"), _RECORD_FILTER]
         writers.append(lab.network.spawn_on_node(node, argv, stderr=subprocess.PIPE, text=True))
     for writer in writers:
         assert writer.stderr is not None
@@ -176,16 +179,10 @@ def _recorded(lab: Lab, folder: Path) -> Iterator[None]:
     yield
     time.sleep(0.5)
     for writer in writers:
-        os.kill(writer.pid, 0)
-        _interrupt_tcpdump(writer)
+        netns.interrupt(writer, signal.SIGINT)
+        if not re.search(r"^0 packets dropped by kernel", writer.communicate()[1], re.MULTILINE):
+            raise LabError("tcpdump lost packets; record again")
     _say(f"recorded into {folder}")
-
-
-def _interrupt_tcpdump(writer: subprocess.Popen[Any]) -> None:
-    from network_mapper.testing import netns  # noqa: PLC0415  Linux only, as is recording
-
-    netns.interrupt(writer, signal.SIGINT)
-    writer.communicate()
 
 
 def _replay(given: argparse.Namespace, reason: str) -> int:
@@ -197,6 +194,7 @@ def _replay(given: argparse.Namespace, reason: str) -> int:
     snapshot = RECORDING / "cluster.json"
     with Mapper(given.folder, snapshot) as mapper:
         _say(f"mapper ready on {mapper.url}")
+        mapper.announce(list(plan.nodes))
         log_path = given.folder / "replay.log"
         for node in plan.nodes:
             arguments = ["sniffer", "--mapper-url", mapper.url, "--node", node]

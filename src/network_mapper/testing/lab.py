@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from network_mapper.testing.network import Network
 from network_mapper.testing.snapshot import encode, snapshot
 from network_mapper.testing.traffic import Traffic
 from network_mapper.wire.api import MapDocument, Status
+from network_mapper.wire.report import MSGPACK, PATH, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,6 +158,19 @@ class Mapper:
         """The mapper's state."""
         return self.get("/api/v1/status", Status)
 
+    def announce(self, nodes: Sequence[str]) -> None:
+        """Report for these nodes that they are watched, as a sniffer's first report does.
+
+        Captures of several nodes are played one after the other. Without this, the mapper would take the first one's
+        view of a connection that began on the second, and then count it there as well.
+        """
+        for node in nodes:
+            hello = Report(node=node, boot="announcement", sequence=1, base=int(time.time() * 1000))
+            headers = {"content-type": MSGPACK}
+            answer = self._client.request("POST", PATH, msgspec.msgpack.encode(hello), headers)
+            if answer.status != http.HTTPStatus.OK:
+                raise LabError(f"the mapper refused a report: {answer.status} {answer.body.decode(errors='replace')}")
+
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command against this mapper (`list`, `status`, `reset` …) and return what it printed."""
         argv = command_line(*arguments, "--mapper-url", self.url)
@@ -215,6 +230,7 @@ class Lab:
         self.traffic = Traffic(self.network)
         self.mapper: Mapper
         self._say = say
+        self._sniffers: list[subprocess.Popen[Any]] = []
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -226,9 +242,9 @@ class Lab:
             self._say(f"{len(plan.pods)} pods on {len(plan.nodes)} nodes, {len(plan.services)} services")
             self.mapper = stack.enter_context(Mapper(self.folder, self.snapshot_path))
             self._say(f"mapper ready on {self.mapper.url}")
-            sniffers = stack.enter_context(contextlib.ExitStack())
+            stack.callback(self._stop_sniffers)
             for node in plan.nodes:
-                sniffers.callback(_await_end, self._start_sniffer(node, sniffers))
+                self._start_sniffer(node)
             self.mapper.wait_for_nodes(list(plan.nodes))
             self._say(f"{len(plan.nodes)} sniffers report")
             self._stack = stack.pop_all()
@@ -237,26 +253,20 @@ class Lab:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def _start_sniffer(self, node: str, stack: contextlib.ExitStack) -> subprocess.Popen[Any]:
-        arguments = ["sniffer", "--mapper-url", self.mapper.socket_url, "--node", node]
+    def _start_sniffer(self, node: str) -> None:
+        argv = command_line("sniffer", "--mapper-url", self.mapper.socket_url, "--node", node)
         with (self.folder / f"sniffer-{node}.log").open("wb") as log:
             process = self.network.spawn_on_node(
-                node,
-                command_line(*arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment(),
-                cwd=self.folder,
+                node, argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), cwd=self.folder
             )
-        # Asked to stop one after the other, and only then awaited: callbacks run last first.
-        stack.callback(netns.interrupt, process)
-        return process
+        self._sniffers.append(process)
 
-
-def _await_end(process: subprocess.Popen[Any]) -> None:
-    try:
-        process.wait(_STOPPING)
-    except subprocess.TimeoutExpired:
-        netns.interrupt(process, 9)
-        process.wait()
+    def _stop_sniffers(self) -> None:
+        for process in self._sniffers:
+            netns.interrupt(process)
+        for process in self._sniffers:
+            try:
+                process.wait(_STOPPING)
+            except subprocess.TimeoutExpired:
+                netns.interrupt(process, signal.SIGKILL)
+                process.wait()

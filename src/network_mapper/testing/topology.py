@@ -19,6 +19,7 @@ BOUTIQUE = Path(__file__).parent / "topologies" / "boutique.yaml"
 Kind = Literal["Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Pod"]
 Via = Literal["name", "service", "pod"]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?$")]
+NameOrNothing = Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?)?$")]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
@@ -52,13 +53,13 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     name: Name
-    namespace: Name | Literal[""] = ""
+    namespace: NameOrNothing = ""
     kind: Kind = "Deployment"
     replicas: Annotated[int, msgspec.Meta(ge=1, le=200)] = 1
     nodes: tuple[Name, ...] = ()
     ports: tuple[Port, ...] = ()
     service: Literal["ClusterIP", "headless", "none"] = "ClusterIP"
-    service_name: Name | Literal[""] = ""
+    service_name: NameOrNothing = ""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,7 +83,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     via: Via = "name"
     family: Literal[4, 6] = 4
     lookup: Literal["udp", "tcp"] = "udp"
-    connections: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 3
+    connections: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 2
     rate: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     hold: bool = False
 

@@ -13,6 +13,7 @@ import msgspec
 
 from network_mapper.model import Edge, ServiceRef, Workload
 from network_mapper.testing import topology as topo
+from network_mapper.testing.plan import DNS_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,26 +42,51 @@ class Numbers(msgspec.Struct):
 
 
 def truth(plan: Plan) -> dict[TrueEdge, Numbers]:
-    """The edges that one run of every call makes, each call its known number of times."""
+    """The edges that one run of every call makes, each call its known number of times.
+
+    A pod that dials its own address is left out: that never leaves the pod, so no sniffer on its node can see it.
+    Questions asked over TCP are connections to the cluster's DNS server.
+    """
     expected: dict[TrueEdge, Numbers] = {}
     for call in plan.topology.calls:
         client, server = plan.topology.workload(call.client), plan.topology.workload(call.server)
         port = plan.topology.port_of(call)
         direct = topo.dials_pods(call, server)
         service = None if direct else plan.service_of(server)
+        pods = plan.pods_of(client)
         edge = TrueEdge(
             client=_label(client.name, plan.namespace_of(client), client.kind),
             server=_label(server.name, plan.namespace_of(server), server.kind),
             service=f"{service.namespace}/{service.name}" if service else "",
             port=port.pod_port if direct else port.port,
         )
+        if call.via == "name" and call.lookup == "tcp":
+            # The search list begins with the client's own namespace: from outside the first question is in vain.
+            questions = 1 if plan.namespace_of(client) == plan.namespace_of(server) else 2
+            dns = expected.setdefault(_dns_edge(plan, edge.client), Numbers())
+            dns.connections += questions * call.connections * len(pods)
+        count = call.connections * len(pods)
+        if direct:
+            servers = plan.pods_of(server)
+            count -= sum(servers[turn % len(servers)] is pod for pod in pods for turn in range(call.connections))
+        if not count:
+            continue
         numbers = expected.setdefault(edge, Numbers())
-        count = call.connections * len(plan.pods_of(client))
         if port.state == "open":
             numbers.connections += count
         else:
             numbers.attempts += count
     return expected
+
+
+def _dns_edge(plan: Plan, client: str) -> TrueEdge:
+    server = plan.dns.pods[0].workload
+    return TrueEdge(
+        client=client,
+        server=_label(server.name, plan.dns.namespace, server.kind),
+        service=f"{plan.dns.namespace}/{plan.dns.name}",
+        port=DNS_PORT,
+    )
 
 
 def expected_lookups(plan: Plan) -> Counter[tuple[str, str]]:
