@@ -50,7 +50,7 @@ lint: venv ## Check style, types, the rooms' imports, and the lock files
 	$(BIN)/ruff check $(PYTHON_FILES)
 	$(BIN)/ruff format --check $(PYTHON_FILES)
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	@! grep -n '://' requirements.lock requirements-dev.lock || \
 		{ echo "Error: lock files name hashes, never addresses; run make lock" >&2; exit 1; }
 	@git ls-files '*.py' '*.c' '*.h' '*.md' '*.sh' | while read -r file; do \
