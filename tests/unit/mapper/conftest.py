@@ -32,7 +32,7 @@ def state(index) -> State:
 
 @pytest.fixture
 def edges(state):
-    """The map as plain tuples: (client, server, service, port, protocol) -> (connections, attempts, lookups, sockets)."""
+    """The map as plain tuples: who, how -> connections, attempts, lookups, sockets."""
 
     def read():
         found = {}

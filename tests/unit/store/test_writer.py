@@ -128,6 +128,7 @@ def test_a_number_sqlite_cannot_hold_fails_that_transaction_and_not_the_thread(o
 
 def test_waiting_jobs_are_bounded(path):
     idle = Writer(path, sync="normal", max_bytes=0, deliver=lambda *_: None)  # never started: nothing is taken out
+    for _ in range(256):
+        idle.append(1, b"", lambda _: None)
     with pytest.raises(StoreUnavailableError, match="does not keep up"):
-        for _ in range(10_000):
-            idle.append(1, b"", lambda _: None)
+        idle.append(1, b"", lambda _: None)
