@@ -2,7 +2,8 @@
 
 Pods hang on a bridge of their node. Each has a host address (/32, /128) and reaches everything through the bridge's
 own address, as with most container networks, so that also the answer of a neighbour passes the node's address
-translation; with on-link neighbours that would need the br_netfilter module, which an ordinary user cannot load.
+translation; with on-link neighbours that would need the br_netfilter module, which an ordinary user cannot load. Where
+no service address is dialled, `bridged` makes them neighbours all the same: their packets then never meet routing.
 Nodes hang on one backbone bridge and route each other's blocks. Service addresses are translated in each node as
 kube-proxy's nftables mode does: one verdict map, a random endpoint, masquerading for a pod that gets itself.
 """
@@ -41,12 +42,17 @@ class Network:
 
     Each node has its network namespace, of the node's name, and a process-id namespace shared with its pods.
 
+    Args:
+        plan: What to build.
+        bridged: Let the pods of a node reach each other through the bridge alone.
+
     Raises:
         OSError: Namespaces are not allowed here, or a name is taken; start it inside `sandbox`.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, bridged: bool = False) -> None:
         self.plan = plan
+        self._bridged = bridged
         self.hosts: dict[str, netns.Host] = {}
         self._namespaces = netns.Namespaces()
 
@@ -64,7 +70,7 @@ class Network:
                 netns.ip(node.name, _node_lines(plan, node, pods))
                 netns.nft(node.name, rules)
                 for pod in pods:
-                    netns.ip(pod.netns, _pod_lines(node, pod))
+                    netns.ip(pod.netns, _pod_lines(node, pod, bridged=self._bridged))
             for pod in plan.pods:
                 silent = [str(port.pod_port) for port in pod.workload.ports if port.state == "silent"]
                 if silent:
@@ -141,11 +147,13 @@ def _node_lines(plan: Plan, node: NodePlan, pods: list[PodPlan]) -> list[str]:
     return lines
 
 
-def _pod_lines(node: NodePlan, pod: PodPlan) -> list[str]:
+def _pod_lines(node: NodePlan, pod: PodPlan, *, bridged: bool) -> list[str]:
+    prefix4 = node.pods4.partition("/")[2] if bridged else "32"
+    prefix6 = node.pods6.partition("/")[2] if bridged else "128"
     return [
         *_up("eth0"),
-        f"address add {pod.address4}/32 dev eth0",
-        f"address add {pod.address6}/128 dev eth0 nodad",
+        f"address add {pod.address4}/{prefix4} dev eth0",
+        f"address add {pod.address6}/{prefix6} dev eth0 nodad",
         f"route add default via {node.gateway4} dev eth0 onlink",
         f"route add ::/0 via {node.gateway6} dev eth0 onlink",
     ]
