@@ -208,6 +208,20 @@ class ClientFinder:
         return self._found
 
 
+def statistic(text: str, group: str, name: str) -> int | None:
+    """One number out of `/proc/PID/net/snmp` or `sockstat` (proc(5)); None when it is not there.
+
+    The first has a line of names and a line of numbers per group, the second names and numbers in turn on one line.
+    """
+    lines = [line.split()[1:] for line in text.splitlines() if line.startswith(f"{group}:")]
+    try:
+        if len(lines) == 2:
+            return int(lines[1][lines[0].index(name)])
+        return int(lines[0][lines[0].index(name) + 1])
+    except (ValueError, IndexError):
+        return None
+
+
 def parse_port_range(text: str) -> tuple[int, int] | None:
     """Read `net.ipv4.ip_local_port_range`: two numbers. None when it has another form."""
     try:

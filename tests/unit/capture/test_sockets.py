@@ -227,6 +227,34 @@ def test_an_entry_that_is_no_link_is_counted_and_the_others_are_kept(proc, table
     assert tables.stats().drops == {Drop.SOCKET_TABLE_UNREADABLE: 1}
 
 
+SNMP = "Ip: Forwarding DefaultTTL\nIp: 1 64\nTcp: RtoMin CurrEstab InSegs\nTcp: 200 {} 5\n"
+
+
+def test_a_namespace_without_connections_is_not_read(proc, tables, monkeypatch):
+    proc.process(1, 1, row("10.0.0.1", "10.0.0.2"))
+    (proc.root / "1/net/snmp").write_text(SNMP.format(0))
+    monkeypatch.setattr(tables, "_read_table", lambda *_: pytest.fail("it was read"))
+    assert tables.drain(NOW) == []
+    assert tables.stats().drops == {}
+
+
+@pytest.mark.parametrize("snmp", [SNMP.format(1), SNMP.format("x"), "Tcp: CurrEstab\n", "", "\xff"])
+def test_a_namespace_that_has_connections_or_does_not_tell_is_read(proc, tables, snmp):
+    proc.process(1, 1, row("10.0.0.1", "10.0.0.2"))
+    (proc.root / "1/net/snmp").write_text(snmp, encoding="latin-1")
+    assert servers(tables.drain(NOW)) == ["10.0.0.2"]
+
+
+def test_a_family_without_sockets_is_not_read(proc, tables, monkeypatch):
+    proc.process(1, 1)
+    (proc.root / "1/net/sockstat").write_text("sockets: used 9\nTCP: inuse 3 orphan 0 tw 0 alloc 3 mem 1\n")
+    (proc.root / "1/net/sockstat6").write_text("TCP6: inuse 0\nUDP6: inuse 4\n")
+    read = []
+    monkeypatch.setattr(tables, "_read_table", lambda _finder, _pid, table: read.append(table))
+    tables.drain(NOW)
+    assert read == ["tcp"]
+
+
 def test_a_process_that_ended_during_the_walk_is_nothing(proc, tables):
     (proc.root / "5").mkdir()
     proc.process(2, 2, row("10.0.0.1", "10.0.0.2"))
