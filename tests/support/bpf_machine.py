@@ -6,13 +6,13 @@ INSTRUCTION = struct.Struct("=HBBI")
 PROTOCOL = 0xFFFFF000
 
 
-class Beyond(Exception):
+class BeyondError(Exception):
     """A load beyond the end of the packet: the kernel drops it."""
 
 
 def load(packet, offset, size):
     if offset + size > len(packet):
-        raise Beyond
+        raise BeyondError
     return int.from_bytes(packet[offset : offset + size], "big")
 
 
@@ -21,7 +21,7 @@ def run(program, packet, protocol):
     code = list(INSTRUCTION.iter_unpack(program))
     try:
         return execute(code, packet, protocol)
-    except Beyond:
+    except BeyondError:
         return 0
 
 

@@ -80,7 +80,7 @@ def answer(asked, *records, rcode="NOERROR"):
     return message
 
 
-def datagram(source, port, destination, to_port, message, headers=None):
+def datagram(source, port, destination, to_port, message, *, headers=None):
     head = headers if headers is not None else ip(source, destination)
     payload = message if isinstance(message, bytes) else message.to_wire()
     return raw(head / UDP(sport=port, dport=to_port) / Raw(payload))

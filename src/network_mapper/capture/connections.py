@@ -96,7 +96,7 @@ class Connections:
             if connection.flow == flow:
                 return
             # Nothing passes the same tap twice. What looks so is crafted, and another connection.
-            if connection.tap != tap or not tap:
+            if (connection.tap != tap or not tap) and len(connection.flow) == len(flow):
                 if flow not in known:
                     _note_translation(connection, flow)
                 return
@@ -222,8 +222,6 @@ def _note_translation(connection: Connection, flow: bytes) -> None:
     """Keep the destination of a later tap where it differs from the one that was dialled."""
     size = (len(flow) - 8) // 2
     ports = 2 * size
-    if len(flow) != len(connection.flow):
-        return
     answered = flow[size:ports] + flow[ports + 2 : ports + 4]
     dialled = connection.flow[size:ports] + connection.flow[ports + 2 : ports + 4]
     if answered != dialled:

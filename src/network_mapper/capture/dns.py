@@ -137,7 +137,8 @@ def _addresses(message: bytes, offset: int, count: int, name: bytes) -> tuple[st
             if target not in reached:
                 reached.add(target)
                 waiting.append(target)
-    return tuple(address_text(raw) for raw in sorted(found)[:MAX_ADDRESSES])
+    # Once more made unique: an address and its v4-mapped form are written alike.
+    return tuple(dict.fromkeys(address_text(raw) for raw in sorted(found)[:MAX_ADDRESSES]))
 
 
 def _read_name(message: bytes, offset: int, known: dict[int, bytes]) -> tuple[bytes, int]:

@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     from network_mapper.capture.pairs import Pairs
     from network_mapper.model import Tally
 
-GENERATION = 15_000
-"""Milliseconds of a generation of questions: an answer is waited for during one to two of them."""
-
 WINDOW = 30_000
-"""Milliseconds after which an answer is too late."""
+"""Milliseconds after which an answer is too late, and length of a generation of questions."""
 
 ANSWERED_GENERATION = 2000
 """Milliseconds of a generation of answered questions."""
@@ -115,7 +112,7 @@ class Questions:
 
     def expire(self, now: int) -> None:
         """Forget what is old. A clock that was set back is survived."""
-        if not 0 <= now - self._asked_since < GENERATION:
+        if not 0 <= now - self._asked_since < WINDOW:
             self._rotate_asked(now)
         if not 0 <= now - self._answered_since < ANSWERED_GENERATION:
             self._rotate_answered(now)
@@ -129,7 +126,7 @@ class Questions:
                 question.asked = when
                 self._asked[key] = question
             return
-        if not 0 <= when - self._asked_since < GENERATION:
+        if not 0 <= when - self._asked_since < WINDOW:
             self._rotate_asked(when)
         if tap < 0:
             origin = self._incoming.get(tail) or self._incoming_before.get(tail)
@@ -186,7 +183,7 @@ class Questions:
 
     def _rotate_asked(self, now: int) -> None:
         """Begin a generation of questions; after a long silence both are old."""
-        stale = not 0 <= now - self._asked_since < 2 * GENERATION
+        stale = not 0 <= now - self._asked_since < 2 * WINDOW
         self._asked_before, self._asked = {} if stale else self._asked, {}
         self._incoming_before, self._incoming = {} if stale else self._incoming, {}
         self._asked_since = now
