@@ -12,6 +12,7 @@ reason; YAML is still many times slower.
 from __future__ import annotations
 
 import codecs
+import functools
 import json
 import os
 import re
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 SUFFIXES: Final = (".json", ".yaml", ".yml")
 """Files of a folder that are read."""
 
+_JSON = re.compile(rb'\s*(\[|\{\s*["}])')  # in YAML's flow style a mapping's first key has no quotes
+_DEEPEST = 500  # levels of YAML; real objects have some twenty
+_MAYBE_DEEP = re.compile(rf"(?m)^[ \-?:\t]{{{_DEEPEST}}}")
 _SKIPPED = frozenset({"Secret", "ConfigMap"})
 
 
@@ -145,10 +149,9 @@ class _Reader:
             self._problem(name, error.strerror or "cannot be read")
             return
         data = _utf8(data)
-        start = data[:4096].lstrip()[:1]
-        if not start:
+        if not data[:4096].strip():
             self._problem(name, "empty file")
-        elif start in (b"{", b"["):
+        elif _JSON.match(data):
             self._json(data, name)
         else:
             self._yaml(data.decode(errors="replace"), name)
@@ -227,8 +230,12 @@ class _Reader:
     def _parse(self, text: str, where: str) -> Any:
         import yaml  # noqa: PLC0415  a quarter of the command line's start time, needed for YAML alone
 
+        loader = _yaml_loader()
         try:
-            return yaml.load(text, _yaml_loader())  # noqa: S506  a SafeLoader
+            if _too_deep(text, loader):
+                self._problem(where, "nested too deeply")
+                return None
+            return yaml.load(text, loader)  # noqa: S506  a SafeLoader
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             cause = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -374,6 +381,24 @@ def _yaml_items(text: str) -> tuple[str, list[str]]:
     return text[: opening.start()] + text[end:], [item for item in items if item.strip()]
 
 
+def _too_deep(text: str, loader: Any) -> bool:
+    """Whether PyYAML, whose C part takes a stack frame a level and checks nothing, must not see this."""
+    import yaml  # noqa: PLC0415  see above
+
+    if text.count("[") + text.count("{") < _DEEPEST and not _MAYBE_DEEP.search(text):
+        return False
+    depth = 0
+    for event in yaml.parse(text, loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            return True
+    return False
+
+
+@functools.cache
 def _yaml_loader() -> Any:
     """PyYAML's safe loader, in C where it was built so, that leaves times as text like JSON does."""
     import yaml  # noqa: PLC0415  see above
