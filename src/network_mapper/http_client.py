@@ -1,22 +1,34 @@
 """One HTTP client for everything of ours that talks to a mapper: the agents and the command line.
 
-It is the standard library's, because a client library would be the largest thing in the sniffer's memory. It keeps one
-connection open, speaks plain HTTP, HTTPS and HTTP over a Unix socket (`unix:/run/mapper.sock`), and never uses a proxy:
-a mapper is inside the cluster or on this machine.
+It speaks the little of HTTP/1.1 (RFC 9112) that a mapper and the proxies before it need, over sockets. A library, and
+even the standard one, would be the largest thing in the sniffer's memory: `http.client` brings in a mail parser and
+OpenSSL, six megabytes, also where no TLS is spoken. It keeps one connection open, speaks plain HTTP, HTTPS and HTTP
+over a Unix socket (`unix:/run/mapper.sock`), and never uses a proxy: a mapper is inside the cluster or on this machine.
 """
 
 from __future__ import annotations
 
-import http.client
+import contextlib
 import socket
 import urllib.parse
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+_LONGEST_LINE = 65_536
+_MOST_HEADERS = 200
+_LARGEST_BODY = 2**30
 
 
 class UrlError(ValueError):
     """A URL that names no mapper; the message says what is expected."""
+
+
+class HttpError(OSError):
+    """What came back is not HTTP, or ended too early."""
 
 
 class Response(msgspec.Struct):
@@ -25,17 +37,6 @@ class Response(msgspec.Struct):
     status: int
     headers: dict[str, str]
     body: bytes
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class HttpClient:
@@ -53,28 +54,50 @@ class HttpClient:
         self.url = url
         self._timeout = timeout
         self._prefix = ""
-        self._connection: http.client.HTTPConnection | None = None
+        self._host = "localhost"
+        self._name = "localhost"
+        self._socket: socket.socket | None = None
+        self._stream: BufferedReader | None = None
         if url.startswith("unix:"):
             self._path = "/" + url.removeprefix("unix:").lstrip("/")
             self._scheme = "unix"
             return
         try:
             parts = urllib.parse.urlsplit(url)
-            self._host, self._port = parts.hostname, parts.port
+            host, port = parts.hostname, parts.port
+            parts.netloc.encode("ascii")
+            parts.path.encode("ascii")
         except ValueError as error:
             raise UrlError(f"{url!r} is no URL of a mapper: {error}") from None
-        if parts.scheme not in ("http", "https") or not self._host:
+        if parts.scheme not in ("http", "https") or not host:
             raise UrlError(f"{url!r} is no URL of a mapper: expected http://host:port, https://host:port or unix:/path")
         self._scheme = parts.scheme
+        self._name = host
+        self._port = port or (443 if parts.scheme == "https" else 80)
+        self._host = parts.netloc.rpartition("@")[2]
         self._prefix = parts.path.rstrip("/")
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def _connect(self) -> socket.socket:
         if self._scheme == "unix":
-            return _UnixConnection(self._path, self._timeout)
-        assert self._host is not None
-        if self._scheme == "https":
-            return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout)
-        return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
+            endpoint = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            endpoint.settimeout(self._timeout)
+            try:
+                endpoint.connect(self._path)
+            except BaseException:
+                endpoint.close()
+                raise
+            return endpoint
+        endpoint = socket.create_connection((self._name, self._port), self._timeout)
+        try:
+            endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._scheme == "https":
+                import ssl  # noqa: PLC0415  five megabytes, for those who use it
+
+                return ssl.create_default_context().wrap_socket(endpoint, server_hostname=self._name)
+        except BaseException:
+            endpoint.close()
+            raise
+        return endpoint
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
@@ -84,41 +107,120 @@ class HttpClient:
         A kept connection that the server closed meanwhile is opened anew once; the caller's own retries are its own.
 
         Raises:
+            HttpError: What came back is not HTTP. It is an OSError too.
             OSError: No connection, or it broke.
-            http.client.HTTPException: What came back is not HTTP.
         """
-        fresh = self._connection is None
+        fresh = self._socket is None
         try:
             return self._exchange(method, path, body, headers or {})
-        except (ConnectionError, http.client.BadStatusLine):
-            self.close()
+        except ConnectionError:
             if fresh:
                 raise
-        except BaseException:
-            self.close()
-            raise
         return self._exchange(method, path, body, headers or {})
 
     def _exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Response:
-        if self._connection is None:
-            self._connection = self._connect()
+        lines = [f"{method} {self._prefix}{path} HTTP/1.1", f"Host: {self._host}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if body is not None or method in ("POST", "PUT"):
+            lines.append(f"Content-Length: {len(body or b'')}")
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         try:
-            self._connection.request(method, self._prefix + path, body=body, headers=headers)
-            answer = self._connection.getresponse()
-            content = answer.read()
+            if self._socket is None or self._stream is None:
+                self._socket = self._connect()
+                self._stream = self._socket.makefile("rb")
+            self._socket.sendall(head + (body or b""))
+            response, keep = _read_response(self._stream, method)
         except BaseException:
             self.close()
             raise
-        return Response(answer.status, {key.lower(): value for key, value in answer.getheaders()}, content)
+        if not keep:
+            self.close()
+        return response
 
     def close(self) -> None:
         """Close the kept connection; the next request opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        for part in (self._stream, self._socket):
+            if part is not None:
+                with contextlib.suppress(OSError):
+                    part.close()
+        self._stream = self._socket = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _read_line(stream: BufferedReader) -> bytes:
+    line = stream.readline(_LONGEST_LINE)
+    if not line.endswith(b"\n"):
+        raise HttpError("the answer is cut short, or no HTTP")
+    return line.rstrip(b"\r\n")
+
+
+def _read_response(stream: BufferedReader, method: str) -> tuple[Response, bool]:
+    """Read one response; also whether the connection may be kept."""
+    status = 100
+    while 100 <= status < 200:  # an interim response comes before the final one
+        version, status = _read_status(stream)
+        headers = _read_headers(stream)
+    connection = headers.get("connection", "").lower()
+    keep = version != b"HTTP/1.0" and "close" not in connection
+    if method == "HEAD" or status in (204, 304):
+        body = b""
+    elif "chunked" in headers.get("transfer-encoding", "").lower():
+        body = _read_chunks(stream)
+    elif "content-length" in headers:
+        body = _read_exactly(stream, _size(headers["content-length"], 10))
+    else:
+        body, keep = stream.read(), False
+    return Response(status, headers, body), keep
+
+
+def _read_status(stream: BufferedReader) -> tuple[bytes, int]:
+    line = stream.readline(_LONGEST_LINE)
+    if not line:
+        raise ConnectionResetError("the connection was closed without an answer")
+    version, _, rest = line.rstrip(b"\r\n").partition(b" ")
+    number = rest[:3]
+    if not version.startswith(b"HTTP/1.") or not number.isdigit() or len(number) != 3:
+        raise HttpError(f"the answer is no HTTP: {line[:40]!r}")
+    return version, int(number)
+
+
+def _read_headers(stream: BufferedReader) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for _ in range(_MOST_HEADERS):
+        line = _read_line(stream)
+        if not line:
+            return headers
+        name, _, value = line.decode("latin-1").partition(":")
+        headers[name.strip().lower()] = value.strip()
+    raise HttpError("the answer has too many headers")
+
+
+def _size(text: str, base: int) -> int:
+    try:
+        size = int(text, base)
+    except ValueError:
+        size = -1
+    if not 0 <= size <= _LARGEST_BODY:
+        raise HttpError(f"the answer's length is no usable number: {text[:40]!r}")
+    return size
+
+
+def _read_exactly(stream: BufferedReader, size: int) -> bytes:
+    body = stream.read(size)
+    if len(body) != size:
+        raise HttpError("the answer is cut short")
+    return body
+
+
+def _read_chunks(stream: BufferedReader) -> bytes:
+    chunks = []
+    while size := _size(_read_line(stream).partition(b";")[0].decode("latin-1"), 16):
+        chunks.append(_read_exactly(stream, size))
+        _read_line(stream)
+    _read_headers(stream)  # trailers
+    return b"".join(chunks)

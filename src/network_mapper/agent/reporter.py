@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import random
-import secrets
 import time
 from typing import TYPE_CHECKING
 
@@ -108,7 +108,7 @@ class Reporter:
         self._heartbeat = round(heartbeat_interval * 1000)
         self._on_forgotten = on_forgotten
         self._wall = wall
-        self._boot = boot or secrets.token_hex(8)
+        self._boot = boot or os.urandom(8).hex()
         self._spread = spread or random.Random()  # noqa: S311  jitter is no secret
         self._limit = limit
         self._sequence = 0

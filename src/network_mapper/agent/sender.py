@@ -6,7 +6,6 @@ unsent, which is what they are for all that is known.
 
 from __future__ import annotations
 
-import http.client
 import logging
 import threading
 import time
@@ -128,7 +127,7 @@ class Sender:
         while (body := self._next()) is not None:
             try:
                 answer = self._client.request("POST", PATH, body, _HEADERS)
-            except (OSError, http.client.HTTPException) as error:
+            except OSError as error:
                 self._note(error)
             except Exception as error:
                 logger.exception("a report could not be sent")

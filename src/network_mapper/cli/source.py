@@ -15,7 +15,7 @@ import msgspec
 
 from network_mapper import __version__
 from network_mapper.cli.errors import CliError
-from network_mapper.http_client import HttpClient, UrlError
+from network_mapper.http_client import HttpClient, HttpError, UrlError
 from network_mapper.wire.api import MapDocument, Problem, ResetDocument, Status
 
 if TYPE_CHECKING:
@@ -73,13 +73,13 @@ class MapSource:
                 f"no trusted connection to the mapper at {self.url} ({error.reason or error}). "
                 "Check its certificate, or whether it speaks plain http."
             ) from error
+        except HttpError as error:
+            raise CliError(f"what answers at {self.url} is no mapper ({self._foreign(error)}).") from error
         except OSError as error:
             raise CliError(
                 f"no mapper answers at {self.url} ({error.strerror or error}). "
                 "Start one with 'network-mapper mapper', or name a running one with --mapper-url."
             ) from error
-        except http.client.HTTPException as error:
-            raise CliError(f"what answers at {self.url} is no mapper ({self._foreign(error)}).") from error
         if response.status != http.client.OK:
             raise CliError(self._refusal(response.status, response.body))
         try:

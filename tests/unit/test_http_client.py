@@ -1,0 +1,236 @@
+"""The HTTP client against servers that answer byte by byte as told; the standard library's server is the oracle."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from network_mapper.http_client import HttpClient, HttpError, UrlError
+
+
+class Server:
+    """Answers each request on each connection with the next canned bytes; None closes without an answer."""
+
+    def __init__(self, *connections: list[bytes | None]) -> None:
+        self.requests: list[bytes] = []
+        self._connections = list(connections)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        for answers in self._connections:
+            connection, _ = self._listener.accept()
+            with contextlib.suppress(OSError), connection:
+                for answer in answers:
+                    self.requests.append(connection.recv(65536))
+                    if answer is None:
+                        break
+                    connection.sendall(answer)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@contextlib.contextmanager
+def serving(*connections: list[bytes | None]):
+    server = Server(*connections)
+    client = HttpClient(server.url, timeout=5)
+    try:
+        yield client, server
+    finally:
+        client.close()
+        server.close()
+
+
+def ask(answer: bytes, method: str = "GET"):
+    with serving([answer]) as (client, _):
+        return client.request(method, "/")
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+def test_a_request_is_what_http_wants():
+    with serving([OK]) as (client, server):
+        client.request("POST", "/path?q=1", b"body", {"Accept": "x"})
+    head, body = server.requests[0].split(b"\r\n\r\n")
+    assert head.split(b"\r\n") == [
+        b"POST /path?q=1 HTTP/1.1",
+        b"Host: " + server.url.removeprefix("http://").encode(),
+        b"Accept: x",
+        b"Content-Length: 4",
+    ]
+    assert body == b"body"
+
+
+def test_the_answer_comes_with_status_headers_in_lower_case_and_body():
+    answer = ask(b"HTTP/1.1 503 Later\r\nRetry-After:  3 \r\nContent-Length: 2\r\n\r\nno")
+    assert (answer.status, answer.headers["retry-after"], answer.body) == (503, "3", b"no")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK,
+        b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1;x=y\r\ni\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nTrailer: 1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\nhi",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 100 Continue\r\n\r\n" + OK,
+    ],
+)
+def test_each_way_to_delimit_a_body_is_understood(answer):
+    got = ask(answer)
+    assert (got.status, got.body) == (200, b"hi")
+
+
+def test_an_answer_without_content_has_no_body():
+    assert ask(b"HTTP/1.1 204 No Content\r\n\r\n").body == b""
+    assert ask(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n", "HEAD").body == b""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x16",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhi",
+        b"HTTP/1.1 200 OK\r\nContent-",
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 300 + b"\r\n",
+    ],
+)
+def test_what_is_no_http_is_an_error_that_says_so(answer):
+    with pytest.raises(HttpError):
+        ask(answer)
+
+
+@given(st.binary(max_size=80).map(lambda tail: b"HTTP/1.1 200 OK\r\n" + tail))
+def test_any_bytes_give_an_answer_or_an_os_error(answer):
+    with contextlib.suppress(OSError):
+        ask(answer)
+
+
+def test_a_connection_is_kept():
+    with serving([OK, OK]) as (client, server):
+        assert [client.request("GET", path).status for path in ("/1", "/2")] == [200, 200]
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("header", [b"Connection: close\r\n", b"connection: Close\r\n"])
+def test_a_connection_that_the_server_ends_is_opened_anew(header):
+    last = b"HTTP/1.1 200 OK\r\n" + header + b"Content-Length: 0\r\n\r\n"
+    with serving([last], [OK]) as (client, _):
+        client.request("GET", "/")
+        assert client.request("GET", "/").body == b"hi"
+
+
+def test_a_kept_connection_that_was_closed_meanwhile_is_opened_anew_once():
+    with serving([OK, None], [OK], [None]) as (client, _):
+        client.request("GET", "/1")
+        assert client.request("GET", "/2").body == b"hi"
+
+
+def test_a_fresh_connection_that_is_closed_is_an_error():
+    with serving([None]) as (client, _), pytest.raises(ConnectionError):
+        client.request("GET", "/")
+
+
+def test_after_an_error_the_next_request_starts_anew():
+    with serving([b"rubbish\r\n"], [OK]) as (client, _):
+        with pytest.raises(HttpError):
+            client.request("GET", "/")
+        assert client.request("GET", "/").status == 200
+
+
+def test_a_server_that_says_nothing_is_a_timeout():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = HttpClient(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=0.05)
+        with pytest.raises(TimeoutError):
+            client.request("GET", "/")
+
+
+def test_nobody_there_is_a_refused_connection():
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    with pytest.raises(ConnectionRefusedError):
+        HttpClient(f"http://127.0.0.1:{port}").request("GET", "/")
+
+
+def test_a_unix_socket_is_spoken_to(tmp_path):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "s"))
+    listener.listen()
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        connection.recv(1000)
+        connection.sendall(OK)
+        connection.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    with HttpClient(f"unix:{tmp_path}/s") as client:
+        assert client.request("GET", "/").body == b"hi"
+    listener.close()
+
+
+class Echo(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Path", self.path)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def echo():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/prefix/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_bodies_of_every_size_come_back(echo):
+    with HttpClient(echo) as client:
+        for size in (0, 1, 1000, 3_000_000):
+            answer = client.request("POST", "/x", b"a" * size)
+            assert (len(answer.body), answer.headers["x-path"]) == (size, "/prefix/x")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "mapper:9090", "mapper", "ftp://mapper", "http://", "http://m:port", "http://m:99999", "http://mäpper"]
+)
+def test_a_url_that_is_none_is_explained(url):
+    with pytest.raises(UrlError):
+        HttpClient(url)
+
+
+def test_tls_is_only_loaded_where_it_is_spoken():
+    script = "import sys, network_mapper.http_client; print('ssl' in sys.modules, 'http.client' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == (
+        "False False\n"
+    )
