@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from network_mapper.model import Tally
 
 SILENCE = 4000
-"""Milliseconds after its first SYN at which a connection without an answer is an attempt; until then all of its packets
-are recognised, also those of a connection that was answered."""
+"""Milliseconds after its first SYN at which a connection without an answer is an attempt."""
+
+MEMORY = 2000
+"""Milliseconds after its first SYN for which a decided connection is recognised, at other taps and when it repeats."""
 
 TRANSLATION = 1000
 """Milliseconds within which a SYN without timestamps is the same at another tap. Forwarding takes far less."""
@@ -39,8 +41,8 @@ its last SYN after 63 seconds and gives up after 127 (tcp_syn_retries = 6)."""
 MAX_SILENT = 16_384
 """Silent connections in a generation."""
 
-MAX_NAMES = 8
-"""Keys under which one connection is known: its addresses and the stamps of its SYN and of repetitions."""
+MAX_ALIASES = 6
+"""Stamps of repeated SYNs of one connection that are recognised."""
 
 _EXPIRY_STEP = 250
 _ISN = struct.Struct("!I")
@@ -52,16 +54,18 @@ class Connection(msgspec.Struct, gc=False):
     Attributes:
         opened: Time of its first SYN, milliseconds since the epoch.
         flow: Client and server address, client and server port, ISN, as in the packet at the first tap: 16 or 40 bytes.
+        stamp: Of its first SYN, or nothing.
         tap: See `Observation.tap`.
-        names: What it is known by: `flow` and its stamps.
+        aliases: What else it is known by: stamps of repeated SYNs, and what an answer to data in the SYN refers to.
         answered: Translated address and port, or nothing.
         decided: Whether it has been handed on.
     """
 
     opened: int
     flow: bytes
+    stamp: bytes
     tap: int
-    names: tuple[bytes, ...]
+    aliases: tuple[bytes, ...] = ()
     answered: bytes = b""
     decided: bool = False
 
@@ -80,7 +84,8 @@ class Connections:
         self._limit = limit
         self._known: dict[bytes, Connection] = {}
         self._untimed: dict[bytes, Connection] = {}
-        self._in_order: deque[Connection] = deque()
+        self._recent: deque[Connection] = deque()
+        self._waiting: deque[Connection] = deque()
         self._expired_at = 0
         self._silent: set[bytes] = set()
         self._silent_before: set[bytes] = set()
@@ -102,8 +107,8 @@ class Connections:
                 return
         connection = known.get(flow)
         if connection is not None:
-            if stamp and len(connection.names) < MAX_NAMES:
-                connection.names += (stamp,)
+            if stamp and len(connection.aliases) < MAX_ALIASES:
+                connection.aliases += (stamp,)
                 known[stamp] = connection
             return
         if not stamp:
@@ -139,7 +144,13 @@ class Connections:
     def expire(self, now: int) -> None:
         """Decide what has been silent for too long, and forget what is old. A clock that was set back is survived."""
         self._expired_at = now
-        waiting = self._in_order
+        recent, waiting = self._recent, self._waiting
+        while recent and not now - MEMORY < recent[0].opened <= now + SILENCE:
+            connection = recent.popleft()
+            if connection.decided:
+                self._leave(connection)
+            else:
+                waiting.append(connection)
         while waiting and not now - SILENCE < waiting[0].opened <= now + SILENCE:
             self._leave(waiting.popleft())
         if len(self._silent) >= MAX_SILENT or not 0 <= now - self._silent_since < RETRANSMISSION:
@@ -148,30 +159,36 @@ class Connections:
 
     def flush(self) -> None:
         """Decide everything: nothing more will come."""
-        while self._in_order:
-            self._leave(self._in_order.popleft())
+        for connections in (self._waiting, self._recent):
+            while connections:
+                self._leave(connections.popleft())
 
     def _open(self, flow: bytes, stamp: bytes, when: int, tap: int, payload: int, *, decided: bool) -> None:
         """Begin a connection; `decided` if it is one that was silent and was handed on already."""
-        if len(self._in_order) >= self._limit:
-            oldest = self._in_order.popleft()
-            if not oldest.decided:
-                self._tally.add(Drop.CONNECTION_TABLE_FULL)
-                oldest.decided = True
-            self._leave(oldest)
-        names: tuple[bytes, ...] = (flow, stamp) if stamp else (flow,)
+        if len(self._recent) + len(self._waiting) >= self._limit:
+            self._make_room()
+        connection = Connection(when, flow, stamp, tap, decided=decided)
         if payload:
             # The answer acknowledges the data as well, where it is accepted (RFC 7413) or refused with the SYN.
             isn = _ISN.pack((int.from_bytes(flow[-4:], "big") + payload) & 0xFFFFFFFF)
-            names += (flow[:-4] + isn,)
-            if stamp:
-                names += (isn + stamp[4:],)
-        connection = Connection(when, flow, tap, names, decided=decided)
-        for name in names:
-            self._known[name] = connection
-        if not stamp:
+            connection.aliases = (flow[:-4] + isn, isn + stamp[4:]) if stamp else (flow[:-4] + isn,)
+            for alias in connection.aliases:
+                self._known[alias] = connection
+        self._known[flow] = connection
+        if stamp:
+            self._known[stamp] = connection
+        else:
             self._untimed[_client_end(flow)] = connection
-        self._in_order.append(connection)
+        self._recent.append(connection)
+
+    def _make_room(self) -> None:
+        """Forget the oldest decided connection, or give up the oldest one that waits."""
+        recent_is_decided = self._recent and self._recent[0].decided
+        oldest = (self._waiting if self._waiting and not recent_is_decided else self._recent).popleft()
+        if not oldest.decided:
+            self._tally.add(Drop.CONNECTION_TABLE_FULL)
+            oldest.decided = True
+        self._leave(oldest)
 
     def _seen_before_translation(self, flow: bytes, when: int, tap: int) -> Connection | None:
         """Find the connection of a SYN without timestamps that was seen at another tap with another destination.
@@ -201,12 +218,13 @@ class Connections:
 
     def _leave(self, connection: Connection) -> None:
         """Take a connection out of the table; one without an answer becomes a silent attempt."""
-        for name in connection.names:
-            self._known.pop(name, None)
-        if self._untimed:
-            end = _client_end(connection.flow)
-            if self._untimed.get(end) is connection:
-                del self._untimed[end]
+        self._known.pop(connection.flow, None)
+        if connection.stamp:
+            self._known.pop(connection.stamp, None)
+        elif self._untimed.get(end := _client_end(connection.flow)) is connection:
+            del self._untimed[end]
+        for alias in connection.aliases:
+            self._known.pop(alias, None)
         if not connection.decided:
             self._decide(connection, Kind.ATTEMPTS)
             self._silent.add(connection.flow)

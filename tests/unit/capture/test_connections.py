@@ -266,6 +266,18 @@ def test_when_the_table_is_full_the_oldest_open_connection_is_given_up_and_count
     assert tracker.tally == {Drop.CONNECTION_TABLE_FULL: 2}
 
 
+def test_a_table_full_of_waiting_connections_gives_up_the_oldest():
+    tracker = PacketTracker(connections=4)
+    for number in range(4):
+        tracker.feed(Handshake((CLIENT[0], 40000 + number), POD, isn=number, stamp=number).syn(), NOW, 4)
+    assert tracker.drain(NOW + 3000) == []
+    late = Handshake((CLIENT[0], 50000), POD, isn=9, stamp=9)
+    tracker.feed(late.syn(), NOW + 3000, 4)
+    tracker.feed(late.syn_ack(), NOW + 3000, -4)
+    assert kinds(tracker.flush(NOW + 3001)) == [("attempts", 3), ("connections", 1)]
+    assert tracker.tally == {Drop.CONNECTION_TABLE_FULL: 1}
+
+
 def test_answered_connections_make_room_before_anything_is_given_up():
     tracker = PacketTracker(connections=4)
     for number in range(50):
@@ -288,7 +300,8 @@ def test_nothing_stays_when_all_connections_are_old(tracker, stamped):
     table = tracker._connections
     assert not table._known
     assert not table._untimed
-    assert not table._in_order
+    assert not table._recent
+    assert not table._waiting
     assert not table._silent | table._silent_before
 
 
