@@ -1,0 +1,54 @@
+"""What holds for every test.
+
+A test that does not run proves nothing. Where `CI=true`, a skipped, expected-to-fail or deselected test therefore fails
+the whole run; elsewhere the reasons are printed at the end.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+_not_run: list[str] = []
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2]
+    return getattr(report, "wasxfail", "") or "no reason given"
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped:
+        word = "expected to fail" if hasattr(report, "wasxfail") else "skipped"
+        _not_run.append(f"{report.nodeid}: {word}: {_reason(report)}")
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    if report.skipped:
+        _not_run.append(f"{report.nodeid}: skipped: {_reason(report)}")
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    _not_run.extend(f"{item.nodeid}: deselected" for item in items)
+
+
+def _must_run_all() -> bool:
+    return os.environ.get("CI", "").lower() in ("true", "1")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _not_run and _must_run_all() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not _not_run:
+        return
+    terminalreporter.section(f"{len(_not_run)} tests did not run")
+    for line in _not_run:
+        terminalreporter.write_line(line)
+    if _must_run_all():
+        terminalreporter.write_line("CI=true: a test that does not run fails the run", red=True)
