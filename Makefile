@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 
 # The scripts of bench/ that `make bench` runs, in this order; BENCH=cli runs one of them.
-BENCH ?= cli capture_packets cluster_index mapper
+BENCH ?= cli capture_packets cluster_index mapper sniffer
 
 # Topology of the demo; another file draws another map. DEMO_KEEP=1 keeps it running.
 TOPOLOGY ?=
@@ -63,8 +63,8 @@ format: venv ## Format the code and fix what can be fixed
 	$(BIN)/ruff format $(PYTHON_FILES)
 
 .PHONY: bench
-bench: venv ## Measure what is promised (BENCH=NAME for one); results go to bench/
-	@for name in $(BENCH); do echo "==> bench/$$name.py" >&2; $(BIN)/python bench/$$name.py || exit 1; done
+bench: venv ## Measure what is promised (BENCH=NAME for one); results go to bench/results/
+	@$(BIN)/python bench/run.py $(BENCH)
 
 .PHONY: cache
 cache: python ## Fetch what later builds need, into ~/.cache/network-mapper
