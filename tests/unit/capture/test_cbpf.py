@@ -40,6 +40,10 @@ def kept(packet):
     return bpf_machine.run(PROGRAM, packet, IPV6 if packet[0] >> 4 == 6 else IPV4)
 
 
+def port(packet, offset):
+    return packet[offset] << 8 | packet[offset + 1]
+
+
 def wanted(packet, protocol):
     """What the filter is for, said in another way."""
     try:
@@ -66,14 +70,15 @@ def wanted(packet, protocol):
             return 0
         if kind not in (6, 17):
             return 0
-        ports = (packet[start] << 8 | packet[start + 1], packet[start + 2] << 8 | packet[start + 3])
         if kind == 17:
-            return KEEP_ALL if 53 in ports else 0
+            # A packet cut between its ports passes if the first one is enough; what reads it counts it as malformed.
+            return KEEP_ALL if port(packet, start) == 53 or port(packet, start + 2) == 53 else 0
         flags = packet[start + 13]
         if flags & 0x02:
             return short
         if flags & 0x04:
             return short if flags & 0x10 and packet[start + 4 : start + 8] == bytes(4) else 0
+        ports = (port(packet, start), port(packet, start + 2))
         return KEEP_ALL if 53 in ports and end > start + (packet[start + 12] >> 4) * 4 else 0
     except IndexError:
         return 0
