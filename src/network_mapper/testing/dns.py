@@ -81,7 +81,7 @@ def answer(query: bytes, records: dict[str, list[str]], domain: str) -> bytes:
             packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
             found.append(owner + struct.pack("!HHIH", qtype, 1, _TTL, len(packed)) + packed)
     authority = b""
-    if not addresses or qtype not in (A, AAAA):
+    if not found:
         start = encode_name(f"ns.dns.{domain}") + encode_name(f"hostmaster.{domain}")
         soa = start + struct.pack("!5I", 1_700_000_000, 7200, 1800, 86400, _TTL)
         authority = encode_name(domain) + struct.pack("!HHIH", SOA, 1, _TTL, len(soa)) + soa

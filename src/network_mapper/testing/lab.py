@@ -216,20 +216,31 @@ class Lab:
         plan: What to build.
         folder: An empty folder for files; it stays the caller's to remove.
         say: Told what was reached, in a few words.
+        bridged: As for `Network`.
+        before_sniffers: Called when the pods run and nothing watches them yet.
 
     Raises:
         LabError: A process did not start.
         OSError: The network could not be built here.
     """
 
-    def __init__(self, plan: Plan, folder: Path, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        say: Callable[[str], None] = lambda _: None,
+        *,
+        bridged: bool = False,
+        before_sniffers: Callable[[Traffic], object] = lambda _: None,
+    ) -> None:
         self.plan = plan
         self.folder = folder
         self.snapshot_path = folder / "cluster.json"
-        self.network = Network(plan)
+        self.network = Network(plan, bridged=bridged)
         self.traffic = Traffic(self.network)
         self.mapper: Mapper
         self._say = say
+        self._before_sniffers = before_sniffers
         self._sniffers: list[subprocess.Popen[Any]] = []
         self._stack = contextlib.ExitStack()
 
@@ -242,6 +253,7 @@ class Lab:
             self._say(f"{len(plan.pods)} pods on {len(plan.nodes)} nodes, {len(plan.services)} services")
             self.mapper = stack.enter_context(Mapper(self.folder, self.snapshot_path))
             self._say(f"mapper ready on {self.mapper.url}")
+            self._before_sniffers(self.traffic)
             stack.callback(self._stop_sniffers)
             for node in plan.nodes:
                 self._start_sniffer(node)
