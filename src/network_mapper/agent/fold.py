@@ -49,10 +49,15 @@ class Batch(msgspec.Struct):
     events: int
 
 
-class _Pending(msgspec.Struct):
-    spans: Spans
-    addresses: tuple[str, ...]
-    due: int
+class _Pending(Spans):
+    """What waits for one key. One object and not two, because there is one per edge."""
+
+    __slots__ = ("addresses", "due")
+
+    def __init__(self, due: int) -> None:
+        super().__init__()
+        self.addresses: tuple[str, ...] = ()
+        self.due = due
 
 
 class Fold:
@@ -124,28 +129,27 @@ class Fold:
                     continue
                 if entry is None:
                     entry = self._open(key)
-                before = len(entry.spans)
-                entry.spans.add(*span)
-                self._spans += len(entry.spans) - before
+                before = len(entry)
+                entry.add(*span)
+                self._spans += len(entry) - before
             if entry is not None:
                 if seen.addresses and entry.addresses != seen.addresses:
                     entry.addresses = _union(entry.addresses, seen.addresses)
-                if len(entry.spans) >= _MANY_SPANS:
+                if len(entry) >= _MANY_SPANS:
                     self._ready[key] = None
 
     def _has_room(self, entry: _Pending | None, span: Span) -> bool:
         if entry is None and len(self._pending) >= self._most_keys:
             return False
-        return self._spans < self._most_spans or (entry is not None and entry.spans.joins(span[1]))
+        return self._spans < self._most_spans or (entry is not None and entry.joins(span[1]))
 
     def _open(self, key: Key) -> _Pending:
         reported = self._known.get(key)
-        entry = _Pending(Spans(), (), 0)
+        entry = _Pending(0 if reported is None else reported + self._repeat)
         self._pending[key] = entry
         if reported is None:
             self._ready[key] = None
         else:
-            entry.due = reported + self._repeat
             heapq.heappush(self._later, (entry.due, key))
         return entry
 
@@ -188,14 +192,14 @@ class Fold:
             if room <= 0:
                 break
             entry = self._pending[key]
-            spans = entry.spans.cut(room)
+            spans = entry.cut(room)
             taken.append((key, spans, entry.addresses))
             room -= len(spans)
         if not taken:
             return None
         self._spans -= limit - room
         for key, _, _ in taken:
-            if not self._pending[key].spans:
+            if not self._pending[key]:
                 del self._pending[key], self._ready[key]
             self._known.pop(key, None)
             self._known[key] = now
