@@ -10,8 +10,7 @@ Nothing is lost on the way but what `drops` counts: the sum of counts added is t
 
 from __future__ import annotations
 
-import heapq
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 Key = tuple[str, int, Kind, str, int, str, str, int]
 """Client, tap, kind, server, port, protocol, answered_by, answered_port."""
+
+_Taken = tuple[Key, "list[Span]", tuple[str, ...]]
 
 _MOST_ADDRESSES = 8
 _MANY_SPANS = 32
@@ -49,25 +50,28 @@ class Batch(msgspec.Struct):
     events: int
 
 
-class _Pending(Spans):
-    """What waits for one key. One object and not two, because there is one per edge."""
+class _Entry(Spans):
+    """What waits for one key, perhaps nothing yet. One object and not two, because there is one per edge."""
 
-    __slots__ = ("addresses", "due")
+    __slots__ = ("addresses", "told_at")
 
-    def __init__(self, due: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.addresses: tuple[str, ...] = ()
-        self.due = due
+        self.told_at = 0
 
 
 class Fold:
     """Observations that wait for a report. Not for several threads at once.
 
+    A key is either due, or it was told within the last `repeat_interval`, or it is not remembered: one that was told
+    longer ago and comes again is due at once, like a new one.
+
     Args:
         repeat_interval: Seconds after which a key that only repeats is reported again.
         most_keys: Keys that may wait at once.
         most_spans: Spans that may wait at once, over all keys.
-        most_known: Keys that are remembered as reported; those reported longest ago are forgotten first.
+        most_told: Keys that are remembered as told; beyond it those told longest ago are forgotten.
     """
 
     def __init__(
@@ -75,23 +79,23 @@ class Fold:
         repeat_interval: float = 30.0,
         most_keys: int = 65_536,
         most_spans: int = 262_144,
-        most_known: int = 65_536,
+        most_told: int = 65_536,
     ) -> None:
         self._repeat = round(repeat_interval * 1000)
         self._most_keys = most_keys
         self._most_spans = most_spans
-        self._most_known = most_known
-        self._pending: dict[Key, _Pending] = {}
-        self._ready: dict[Key, None] = {}
-        self._later: list[tuple[int, Key]] = []
-        self._known: dict[Key, int] = {}
+        self._most_told = most_told
+        self._due: dict[Key, _Entry] = {}
+        self._told: dict[Key, _Entry] = {}
+        """In the order in which they were told; an entry holds what was seen since."""
+        self._keys = 0
         self._spans = 0
         self.drops = Tally()
 
     @property
     def keys(self) -> int:
-        """Keys that wait."""
-        return len(self._pending)
+        """Keys of which something waits."""
+        return self._keys
 
     @property
     def spans(self) -> int:
@@ -99,13 +103,13 @@ class Fold:
         return self._spans
 
     @property
-    def known(self) -> int:
-        """Keys that are remembered as reported."""
-        return len(self._known)
+    def told(self) -> int:
+        """Keys that are remembered as told."""
+        return len(self._told)
 
     def crowded(self) -> bool:
         """Whether half of the room is taken, so that somebody who can wait should."""
-        return len(self._pending) * 2 > self._most_keys or self._spans * 2 > self._most_spans
+        return self._keys * 2 > self._most_keys or self._spans * 2 > self._most_spans
 
     def add(self, observations: Iterable[Observation]) -> None:
         """Fold observations in; what finds no room is counted as `Drop.FOLD_FULL`, by its count."""
@@ -122,58 +126,51 @@ class Fold:
                 seen.answered_by,
                 seen.answered_port,
             )
-            entry = self._pending.get(key)
+            entry = self._due.get(key) or self._told.get(key)
             for span in split(seen.count, seen.first, seen.last):
                 if not self._has_room(entry, span):
                     self.drops.add(Drop.FOLD_FULL, span[0])
                     continue
                 if entry is None:
-                    entry = self._open(key)
+                    entry = self._due[key] = _Entry()
                 before = len(entry)
                 entry.add(*span)
+                self._keys += not before
                 self._spans += len(entry) - before
-            if entry is not None:
+            if entry:
                 if seen.addresses and entry.addresses != seen.addresses:
                     entry.addresses = _union(entry.addresses, seen.addresses)
-                if len(entry) >= _MANY_SPANS:
-                    self._ready[key] = None
+                if len(entry) >= _MANY_SPANS and self._told.pop(key, None) is not None:
+                    self._due[key] = entry
 
-    def _has_room(self, entry: _Pending | None, span: Span) -> bool:
-        if entry is None and len(self._pending) >= self._most_keys:
-            return False
-        return self._spans < self._most_spans or (entry is not None and entry.joins(span[1]))
-
-    def _open(self, key: Key) -> _Pending:
-        reported = self._known.get(key)
-        entry = _Pending(0 if reported is None else reported + self._repeat)
-        self._pending[key] = entry
-        if reported is None:
-            self._ready[key] = None
-        else:
-            heapq.heappush(self._later, (entry.due, key))
-        return entry
+    def _has_room(self, entry: _Entry | None, span: Span) -> bool:
+        if entry:
+            return self._spans < self._most_spans or entry.joins(span[1])
+        return self._keys < self._most_keys and self._spans < self._most_spans
 
     def has_due(self, now: int) -> bool:
         """Whether `take` would return rows."""
-        self._promote(now)
-        return bool(self._ready)
+        self._expire(now)
+        return bool(self._due)
 
-    def _promote(self, now: int) -> None:
-        while self._later and self._later[0][0] <= now:
-            due, key = heapq.heappop(self._later)
-            entry = self._pending.get(key)
-            if entry is not None and entry.due == due:  # else it was taken early, and this is another entry's past
-                self._ready[key] = None
+    def _expire(self, now: int) -> None:
+        """Forget what was told too long ago; what was seen of it since is due."""
+        limit = now - self._repeat
+        self._forget(list(takewhile(lambda key: self._told[key].told_at <= limit, self._told)))
+
+    def _forget(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            entry = self._told.pop(key)
+            if entry:
+                self._due[key] = entry
 
     def flush(self) -> None:
         """Make everything due."""
-        self._later.clear()
-        self._ready.update(dict.fromkeys(self._pending))
+        self._forget([key for key, entry in self._told.items() if entry])
 
     def forget(self) -> None:
         """Let every key count as new again: the mapper does not know what it was told."""
-        self._known.clear()
-        self.flush()
+        self._forget(list(self._told))
 
     def take(self, now: int, limit: int = 5000) -> Batch | None:
         """Remove what is due.
@@ -185,13 +182,12 @@ class Fold:
         Returns:
             None when nothing is due.
         """
-        self._promote(now)
-        taken: list[tuple[Key, list[Span], tuple[str, ...]]] = []
+        self._expire(now)
+        taken: list[_Taken] = []
         room = limit
-        for key in self._ready:
+        for key, entry in self._due.items():
             if room <= 0:
                 break
-            entry = self._pending[key]
             spans = entry.cut(room)
             taken.append((key, spans, entry.addresses))
             room -= len(spans)
@@ -199,26 +195,23 @@ class Fold:
             return None
         self._spans -= limit - room
         for key, _, _ in taken:
-            if not self._pending[key]:
-                del self._pending[key], self._ready[key]
-            self._known.pop(key, None)
-            self._known[key] = now
-        self._limit_known()
+            entry = self._due[key]
+            if not entry:
+                del self._due[key]
+                self._keys -= 1
+                entry.told_at, entry.addresses = now, ()
+                self._told[key] = entry
+        excess = len(self._told) - self._most_told
+        if excess > 0:
+            self._forget(list(islice(self._told, excess)))
         return _batch(taken)
-
-    def _limit_known(self) -> None:
-        """Forget the oldest; an eighth at once, because taking single ones off a dict's front is slow."""
-        if len(self._known) > self._most_known:
-            excess = len(self._known) - self._most_known * 7 // 8
-            for key in list(islice(self._known, excess)):
-                del self._known[key]
 
 
 def _union(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*known, *more)))[:_MOST_ADDRESSES]
 
 
-def _batch(taken: list[tuple[Key, list[Span], tuple[str, ...]]]) -> Batch:
+def _batch(taken: list[_Taken]) -> Batch:
     base = min(spans[0][1] for _, spans, _ in taken)
     clients: dict[tuple[str, int], Client] = {}
     rows = events = 0

@@ -95,5 +95,5 @@ def of_reporter(reporter: Reporter, prefix: str, version: str) -> list[Metric]:
         ),
         one("fold_keys", "gauge", "Different edges that wait to be reported.", fold.keys),
         one("fold_spans", "gauge", "Spans of these edges; each will be a row.", fold.spans),
-        one("fold_known_keys", "gauge", "Edges that are remembered as reported.", fold.known),
+        one("fold_told_keys", "gauge", "Edges that are remembered as reported lately.", fold.told),
     ]

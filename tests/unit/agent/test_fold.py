@@ -299,14 +299,31 @@ def test_spans_beyond_the_bound_are_counted_while_open_ones_still_grow():
     assert fold.take(0).events == 3
 
 
-def test_the_longest_reported_keys_are_forgotten_first_and_count_as_new_again():
-    fold = Fold(most_known=8)
+def test_beyond_the_bound_the_keys_told_longest_ago_are_forgotten_and_count_as_new_again():
+    fold = Fold(most_told=8)
     for port in range(9):
         fold.add([seen(port=port)])
         fold.take(port)
-    assert fold.known <= 8
+    assert fold.told == 8
     fold.add([seen(port=0, first=T + 1), seen(port=8, first=T + 1)])
     assert [row.port for row in fold.take(9).clients[0].connections] == [0]
+
+
+def test_what_was_seen_of_a_forgotten_key_is_due_and_not_lost():
+    fold = Fold(most_told=1)
+    fold.add([seen(port=1)])
+    fold.take(0)
+    fold.add([seen(port=1, count=4, first=T + 1), seen(port=2)])
+    fold.take(1)
+    assert fold.take(2).events == 4
+
+
+def test_keys_told_longer_ago_than_the_interval_take_no_room():
+    fold = Fold(repeat_interval=30)
+    fold.add([seen(port=port) for port in range(100)])
+    fold.take(0)
+    assert not fold.has_due(30_000)
+    assert fold.told == 0
 
 
 def test_the_fold_says_when_half_of_its_room_is_taken():
