@@ -112,6 +112,4 @@ def _walk_ipv6(packet: bytes) -> Transport | None:
             size = (packet[start + 1] + 1) * 8
         following = packet[start]
         start += size
-        if start > end:
-            raise HeaderError("IPv6 extension header longer than its packet")
     raise HeaderError("too many IPv6 extension headers")

@@ -89,7 +89,7 @@ class PacketTracker:
                 usual = length == 60 and not fragment & 0x3FFF
             elif protocol == UDP:
                 fragment, source, destination, port, to_port, length, identifier = _DNS_IPV4.unpack_from(packet)
-                if 10 <= length <= size - 20 and not fragment & 0x3FFF:
+                if length >= 10 and not fragment & 0x3FFF:
                     if DNS_PORT in (to_port, port):
                         ends = (source, port, destination, to_port)
                         self._questions.message(b"udp4", ends, identifier, packet[30 : 20 + length], when, tap)
@@ -102,7 +102,7 @@ class PacketTracker:
             usual = length == 40
         elif first >> 4 == 6 and packet[6] == UDP:
             source, destination, port, to_port, length, identifier = _DNS_IPV6.unpack_from(packet)
-            if 10 <= length <= size - 40:
+            if length >= 10:
                 if DNS_PORT in (to_port, port):
                     ends = (source, port, destination, to_port)
                     self._questions.message(b"udp6", ends, identifier, packet[50 : 40 + length], when, tap)

@@ -143,8 +143,8 @@ class CaptureReader:
         if len(data) - offset < 16:
             return None, 0
         seconds, units, captured = struct.unpack_from(f"{self._order}III", data, offset)
-        if captured > MAX_PACKET or units >= self._pcap.units:
-            raise DamagedError(f"a packet of {captured} bytes at {seconds}.{units}")
+        if captured > MAX_PACKET:
+            raise DamagedError(f"a packet of {captured} bytes")
         if len(data) - offset < 16 + captured:
             return None, 0
         when = seconds * 1000 + units * 1000 // self._pcap.units

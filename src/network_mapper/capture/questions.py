@@ -118,9 +118,7 @@ class Questions:
             self._rotate_answered(now)
 
     def _ask(self, key: bytes, tail: bytes, client: bytes, when: int, tap: int) -> None:
-        if key in self._asked:
-            return
-        question = self._asked_before.get(key)
+        question = self._asked.get(key) or self._asked_before.get(key)
         if question is not None:
             if when - question.asked > TRANSLATION:
                 question.asked = when
@@ -130,7 +128,7 @@ class Questions:
             self._rotate_asked(when)
         if tap < 0:
             origin = self._incoming.get(tail) or self._incoming_before.get(tail)
-            if origin is not None and origin.client != client and when - origin.asked <= TRANSLATION:
+            if origin is not None and when - origin.asked <= TRANSLATION:
                 if len(origin.keys) < MAX_KEYS:
                     origin.keys += (key,)
                 self._asked[key] = origin

@@ -189,6 +189,31 @@ def test_crafted_syns_with_one_timestamp_and_sequence_number_are_not_merged(trac
     assert len(tracker.flush(NOW)) == 20
 
 
+def test_without_timestamps_only_what_follows_at_once_is_a_translation(tracker):
+    for tap, target, delay in ((4, SERVICE, 0), (5, POD, 1500)):
+        tracker.feed(Handshake(CLIENT, target, stamp=None).syn(), NOW + delay, tap)
+    assert {seen.server for seen in tracker.flush(NOW + 1500)} == {SERVICE[0], POD[0]}
+
+
+def test_translation_of_the_client_alone_leaves_the_server_that_was_dialled(tracker):
+    shake = Handshake(CLIENT, POD)
+    tracker.feed(shake.syn(), NOW, 4)
+    tracker.feed(shake.syn(client=NODE), NOW, -3)
+    tracker.feed(shake.syn_ack(client=NODE), NOW, 3)
+    (seen,) = tracker.flush(NOW)
+    assert (seen.client, seen.server, seen.answered_by, seen.answered_port) == (CLIENT[0], POD[0], "", 0)
+
+
+def test_crafted_syns_are_not_taken_for_translations_of_one_another(tracker):
+    targets = [("10.0.2.1", 80), ("10.0.2.2", 80)]
+    for tap in (4, -9):
+        for target in targets:
+            tracker.feed(Handshake(CLIENT, target, isn=42).syn(), NOW, tap)
+    assert {(seen.server, seen.count, seen.answered_by) for seen in tracker.flush(NOW)} == {
+        (target[0], 1, "") for target in targets
+    }
+
+
 def test_the_same_stamp_in_the_other_family_is_another_connection(tracker):
     tracker.feed(Handshake(CLIENT, POD).syn(), NOW, 4)
     tracker.feed(Handshake(CLIENT6, SERVER6).syn(), NOW, 5)

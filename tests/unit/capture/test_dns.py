@@ -202,6 +202,17 @@ def test_a_message_that_makes_no_sense_is_refused(body):
         decode(HEADER + body)
 
 
+def test_a_pointer_that_leads_forwards_from_where_another_led_is_refused():
+    """The owner's pointer leads back to an odd record, and what stands there leads forwards again."""
+    odd = QUESTION + b"\0\0\x10\0\1\0\0\0\x1e\0\6"
+    place = len(HEADER) + len(odd)
+    data = (0xC000 | place + 2).to_bytes(2, "big") + b"\x01a\0\0"
+    owner = (0xC000 | place).to_bytes(2, "big")
+    wire = HEADER[:6] + b"\0\2" + HEADER[8:] + odd + data + owner + b"\0\1\0\1\0\0\0\x1e\0\4\x0a\0\0\1"
+    with pytest.raises(DnsError, match="backwards"):
+        decode(wire)
+
+
 @pytest.mark.parametrize(("pointers", "accepted"), [(100, True), (300, False)])
 def test_a_chain_of_pointers_may_be_as_long_as_any_honest_one(pointers, accepted):
     # An odd record carries the chain: each pointer leads to the one before it, the first to the question's name.

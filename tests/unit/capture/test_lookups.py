@@ -152,6 +152,21 @@ def test_a_repeated_question_gets_one_answer(tracker, asked, told):
     assert not tracker.tally
 
 
+def test_the_window_begins_anew_when_the_question_is_repeated(tracker, asked, told):
+    for delay in (0, 25_000, 50_000):
+        tracker.feed(ask(asked), NOW + delay, 4)
+    tracker.feed(tell(told), NOW + 79_000, -4)
+    assert [(seen.count, seen.tap) for seen in tracker.drain(NOW)] == [(1, 4)]
+
+
+def test_long_messages_are_decoded_but_not_remembered(tracker, asked):
+    records = [(NAME, "A", f"10.1.{number // 250}.{number % 250}") for number in range(300)]
+    tracker.feed(ask(asked), NOW, 4)
+    tracker.feed(datagram(SERVICE, 53, CLIENT, 40000, answer(asked, *records).to_wire(max_size=65535)), NOW, -4)
+    assert len(tracker.drain(NOW)) == 1
+    assert max(map(len, tracker._questions._decoded)) < 1500
+
+
 @pytest.mark.parametrize(("delay", "counted"), [(14_000, 1), (29_900, 1), (30_001, 0), (3_600_000, 0)])
 def test_an_answer_counts_only_within_the_window(tracker, asked, told, delay, counted):
     tracker.feed(ask(question("first.example.")), NOW - 1, 4)

@@ -107,6 +107,15 @@ def test_a_segment_that_was_captured_in_part_is_lost(tracker, asked):
     assert tracker.tally == {Drop.DNS_STREAM_LOST: 1}
 
 
+def test_a_segment_that_was_captured_in_part_is_lost_once_however_many_taps_see_it(tracker, asked, told):
+    for tap in (4, 2, -9):
+        tracker.feed(ask(asked)[:-4], NOW, tap)
+    tracker.feed(ask(asked, seq=100 + len(asked)), NOW, 4)
+    tracker.feed(tell(told), NOW, -4)
+    assert len(tracker.drain(NOW)) == 1
+    assert tracker.tally == {Drop.DNS_STREAM_LOST: 1}
+
+
 def test_after_a_part_was_lost_the_stream_goes_on(tracker, asked, told):
     tracker.feed(ask(asked)[:-4], NOW, 4)
     tracker.feed(ask(asked, seq=100 + len(asked)), NOW, 4)
