@@ -37,9 +37,10 @@ demo: venv ## Draw the map of a small shop from real packets (TOPOLOGY=FILE, DEM
 
 .PHONY: test
 test: venv ## Run all tests (ARGS="-k name"), those with network namespaces where the system allows them
+	@$(PYTHON) tools/bootstrap.py test-tools
 	@reason=$$($(BIN)/python -c 'from network_mapper.testing import sandbox; print(sandbox.obstacle() or "")') && \
 	if [ -z "$$reason" ]; then \
-		$(BIN)/python -m network_mapper.testing.sandbox -- $(BIN)/python -m pytest $(ARGS); \
+		$(BIN)/python -m network_mapper.testing.sandbox --net -- $(BIN)/python -m pytest $(ARGS); \
 	else \
 		echo "==> tests with network namespaces are skipped: $$reason" >&2; \
 		$(BIN)/python -m pytest $(ARGS); \

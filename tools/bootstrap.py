@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 RUNTIME_LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
+TEST_TOOLS = {"curl": "curl", "fish": "fish", "zsh": "zsh"}
+"""Programs that tests run, and the Debian packages that have them."""
 PIP_TOOLS = "pip-tools==7.6.2"
 LOCK_HEADER = (
     "# Made by `make lock` from pyproject.toml. Every file is named by its hash, none by where it came from.\n"
@@ -177,7 +179,17 @@ def lock() -> None:
         lock_file.write_text(LOCK_HEADER + (tools / lock_file.name).read_text())
 
 
-STEPS = {"cache": cache, "venv": venv, "lock": lock}
+def test_tools() -> None:
+    """Install the programs that tests run beside ours; where that is not allowed, those tests say what they miss."""
+    missing = [package for program, package in TEST_TOOLS.items() if not shutil.which(program)]
+    if missing:
+        try:
+            apt_install(missing)
+        except BootstrapError as error:
+            say(f"some tests will be skipped: {error}")
+
+
+STEPS = {"cache": cache, "venv": venv, "lock": lock, "test-tools": test_tools}
 
 
 def main(names: list[str]) -> int:
