@@ -6,6 +6,9 @@ re-used addresses pay for a list.
 
 from __future__ import annotations
 
+from bisect import insort
+from itertools import islice
+
 from network_mapper.cluster.entries import FOREVER, Claim, Contested, Entry, NodeEntry, PodEntry, ServiceEntry
 
 
@@ -21,7 +24,9 @@ class Claims:
         if held is None:
             self.by_address[address] = claim
         else:
-            self.by_address[address] = tuple(sorted((*as_tuple(held), claim), key=_order))
+            claims = list(as_tuple(held))
+            insort(claims, claim, key=_order)
+            self.by_address[address] = tuple(claims)
 
     def remove(self, address: str, owner: Entry) -> None:
         """Remove the claims of an owner, if it has any."""
@@ -63,12 +68,13 @@ class Claims:
         ]
         return _answer(valid, claims, instant)
 
-    def living_pods(self, address: str) -> list[PodEntry]:
-        """The pods that have the address and have not ended."""
+    def living_pods(self, address: str, limit: int) -> list[PodEntry]:
+        """At most `limit` of the pods that have the address and have not ended, the oldest first."""
         held = self.by_address.get(address)
         if held is None:
             return []
-        return [claim.owner for claim in as_tuple(held) if claim.end == FOREVER and isinstance(claim.owner, PodEntry)]
+        living = (c.owner for c in as_tuple(held) if c.end == FOREVER and isinstance(c.owner, PodEntry))
+        return list(islice(living, limit))
 
 
 def as_tuple(held: Claim | tuple[Claim, ...]) -> tuple[Claim, ...]:

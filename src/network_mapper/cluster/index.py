@@ -10,13 +10,12 @@ Pods on the host's network have no address of their own. The node has it, and li
 
 from __future__ import annotations
 
-import ipaddress
 import sys
-from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from network_mapper.cluster import build, identity
 from network_mapper.cluster.address import canonical, from_dashes
+from network_mapper.cluster.blocks import Blocks
 from network_mapper.cluster.claims import Claims
 from network_mapper.cluster.endpoints import EndpointTable, ServiceKey
 from network_mapper.cluster.entries import (
@@ -29,6 +28,7 @@ from network_mapper.cluster.entries import (
     Port,
     ServiceEntry,
 )
+from network_mapper.cluster.groups import Groups
 from network_mapper.cluster.names import (
     MISSING,
     OUTSIDE,
@@ -62,6 +62,7 @@ from network_mapper.cluster.problems import Problems
 from network_mapper.model import Workload
 
 if TYPE_CHECKING:
+    import ipaddress
     from collections.abc import Callable, Iterable
 
     from network_mapper.cluster.snapshot import Snapshot
@@ -84,15 +85,8 @@ __all__ = [
 ]
 
 
-class _Group:
-    """A workload and how many pods it has, living or not."""
-
-    __slots__ = ("living", "pods", "workload")
-
-    def __init__(self, workload: Workload) -> None:
-        self.workload = workload
-        self.pods = 0
-        self.living = 0
+_NAMED = 3
+"""Pods that a problem about their address names."""
 
 
 class Index:
@@ -124,9 +118,8 @@ class Index:
         self._endpoints = EndpointTable()
         self._owners = OwnerTree()
         self._given: dict[Key, str] = {}
-        self._groups: dict[Workload, _Group] = {}
-        self._cidrs: dict[str, tuple[str, ...]] = {}
-        self._inside: dict[int, tuple[list[int], list[int]]] | None = None
+        self._groups = Groups()
+        self._blocks = Blocks()
         self._changed: set[str] = set()
 
     # Questions
@@ -198,11 +191,7 @@ class Index:
         The blocks are the nodes' podCIDRs and the cluster's ServiceCIDRs; not every network plugin uses the former,
         and clusters before Kubernetes 1.33 have none of the latter.
         """
-        if self._inside is None:
-            self._inside = _merge(block for blocks in self._cidrs.values() for block in blocks)
-        starts, ends = self._inside[address.version]
-        place = bisect_right(starts, int(address)) - 1
-        return place >= 0 and int(address) <= ends[place]
+        return address in self._blocks
 
     def workloads(self) -> list[tuple[Workload, int, dict[str, str]]]:
         """Every workload with the number of its living pods and the labels of its newest pod, sorted."""
@@ -212,14 +201,13 @@ class Index:
             if held is None or (pod.start, pod.name) > (held.start, held.name):
                 newest[pod.workload] = pod
         return [
-            (workload, self._groups[workload].living, newest[workload].labels)
+            (workload, self._groups.living(workload), newest[workload].labels)
             for workload in sorted(newest, key=_by_name)
         ]
 
     def pods_of(self, workload: Workload) -> int:
         """How many living pods a workload has."""
-        group = self._groups.get(workload)
-        return group.living if group else 0
+        return self._groups.living(workload)
 
     def nodes(self) -> list[str]:
         """The names of all nodes, sorted."""
@@ -257,7 +245,7 @@ class Index:
         if isinstance(item, Node):
             self._apply_node(item, item.metadata or ObjectMeta(), problems)
         elif isinstance(item, ServiceCidr):
-            self._set_cidrs(f"{kind} {meta.name}", build.blocks((item.spec and item.spec.cidrs) or (), problems))
+            self._blocks.put(f"{kind} {meta.name}", build.blocks((item.spec and item.spec.cidrs) or (), problems))
         elif isinstance(meta, ObjectMeta):
             namespace = build.namespace_of(meta, problems)
             if isinstance(item, Pod):
@@ -286,7 +274,7 @@ class Index:
         elif kind in (ENDPOINT_SLICE, ENDPOINTS):
             self._touch_services(self._endpoints.remove(key))
         elif kind == SERVICE_CIDR:
-            self._set_cidrs(f"{kind} {name}", ())
+            self._blocks.put(f"{kind} {name}", ())
         else:
             self._owners.remove(key)
         self.problems.put(_about(kind, namespace, name), [])
@@ -331,7 +319,10 @@ class Index:
         for entry, adding in ((old, False), (new, True)):
             if entry is None:
                 continue
-            self._count(entry, 1 if adding else -1)
+            if adding:
+                self._groups.add(entry)
+            else:
+                self._groups.remove(entry)
             if entry.host_network:
                 self._put_host_pod(key, entry, adding=adding)
                 continue
@@ -391,14 +382,7 @@ class Index:
             for address in new.addresses:
                 self._claims.add(address, Claim(new, new.start, FOREVER))
                 self._touch_address(address)
-        self._set_cidrs(f"{NODE} {name}", new.pod_cidrs if new else ())
-
-    def _set_cidrs(self, about: str, cidrs: tuple[str, ...]) -> None:
-        if self._cidrs.get(about, ()) != cidrs:
-            self._inside = None
-            self._cidrs[about] = cidrs
-        if not cidrs:
-            self._cidrs.pop(about, None)
+        self._blocks.put(f"{NODE} {name}", new.pod_cidrs if new else ())
 
     # Who a pod is
 
@@ -414,25 +398,14 @@ class Index:
             workload = self._workload(below)
             if workload == pod.workload:
                 continue
-            self._count(pod, -1)
+            self._groups.remove(pod)
             pod.workload = workload
-            self._count(pod, 1)
+            self._groups.add(pod)
             self._touch_pod(below, pod)
 
     def _workload(self, key: Key) -> Workload:
         kind, _, name = self._owners.root(key)
-        workload = Workload(self._given.get(key, name), key[1], kind.partition(".")[0])
-        group = self._groups.get(workload)
-        return group.workload if group else workload
-
-    def _count(self, pod: PodEntry, change: int) -> None:
-        group = self._groups.get(pod.workload)
-        if group is None:
-            group = self._groups[pod.workload] = _Group(pod.workload)
-        group.pods += change
-        group.living += change if pod.end == FOREVER else 0
-        if not group.pods:
-            del self._groups[pod.workload]
+        return self._groups.shared(Workload(self._given.get(key, name), key[1], kind.partition(".")[0]))
 
     def _share_labels(self, entry: PodEntry, owner: OwnerReference | None, old: PodEntry | None) -> None:
         """Take the labels of a pod of the same owner where they are equal: most of a cluster's labels are."""
@@ -462,7 +435,7 @@ class Index:
                     found.add(pod.workload)
                 continue
             for address in target.addresses:
-                pods = self._claims.living_pods(address)
+                pods = self._claims.living_pods(address, 2)
                 if len(pods) == 1:
                     found.add(pods[0].workload)
         return tuple(sorted(found, key=_by_name))
@@ -493,9 +466,12 @@ class Index:
     def _touch_address(self, address: str) -> None:
         self._changed.add(address)
         self._touch_services(self._endpoints.services_of(address))
-        pods = self._claims.living_pods(address)
-        names = [f"{pod.namespace}/{pod.name}" for pod in pods]
-        self.problems.put(f"address {address}", [f"claimed by {', '.join(names)}"] if len(pods) > 1 else [])
+        pods = self._claims.living_pods(address, _NAMED + 1)
+        causes = []
+        if len(pods) > 1:
+            names = ", ".join(f"{pod.namespace}/{pod.name}" for pod in pods[:_NAMED])
+            causes.append(f"claimed by {names}" + (" and others" if len(pods) > _NAMED else ""))
+        self.problems.put(f"address {address}", causes)
 
     def _touch_services(self, keys: Iterable[ServiceKey]) -> None:
         for key in keys:
@@ -534,18 +510,3 @@ def _same(new: PodEntry | NodeEntry, old: PodEntry | NodeEntry | None, without: 
 
 def _sorted_pods(pods: dict[Key, PodEntry]) -> tuple[PodEntry, ...]:
     return tuple(pods[key] for key in sorted(pods))
-
-
-def _merge(blocks: Iterable[str]) -> dict[int, tuple[list[int], list[int]]]:
-    """Sorted, disjoint ranges of addresses as (first ones, last ones), by IP version."""
-    merged: dict[int, tuple[list[int], list[int]]] = {4: ([], []), 6: ([], [])}
-    networks = [ipaddress.ip_network(block) for block in set(blocks)]
-    for network in sorted(networks, key=lambda network: int(network.network_address)):
-        starts, ends = merged[network.version]
-        first, last = int(network.network_address), int(network.broadcast_address)
-        if ends and first <= ends[-1] + 1:
-            ends[-1] = max(ends[-1], last)
-        else:
-            starts.append(first)
-            ends.append(last)
-    return merged

@@ -43,6 +43,9 @@ SUFFIXES: Final = (".json", ".yaml", ".yml")
 _JSON = re.compile(rb'\s*(\[|\{\s*["}])')  # in YAML's flow style a mapping's first key has no quotes
 _DEEPEST = 500  # levels of YAML; real objects have some twenty
 _MAYBE_DEEP = re.compile(rf"(?m)^[ \-?:\t]{{{_DEEPEST}}}")
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises: for wrong shapes and types, for bytes that are no UTF-8, for endless nesting."""
+
 _SKIPPED = frozenset({"Secret", "ConfigMap"})
 
 
@@ -164,16 +167,16 @@ class _Reader:
     def _json(self, data: bytes, where: str) -> None:
         try:
             items, head = _json_items(data)
-        except msgspec.DecodeError as error:
+        except RecursionError:
+            self._problem(where, "nested too deeply")
+            return
+        except _UNREADABLE as error:
             parts = list(_json_documents(data))
             if len(parts) > 1:
                 for number, part in enumerate(parts, 1):
                     self._json(part, f"{where}, document {number}")
             else:
                 self._broken_json(data, where, str(error))
-            return
-        except RecursionError:
-            self._problem(where, "nested too deeply")
             return
         for number, item in enumerate(items, 1):
             self._item(item, head, f"{where}, item {number}" if len(items) > 1 else where, _from_json)
@@ -191,7 +194,7 @@ class _Reader:
                 continue  # the one that is cut off: the line above says so
             try:
                 whole = msgspec.json.decode(b"{" + closed[1], type=msgspec.Raw)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except _UNREADABLE as error:
                 self._problem(f"{where}, item {number}", str(error))
             else:
                 self._item(whole, _Head(), f"{where}, item {number}", _from_json)
@@ -250,7 +253,7 @@ class _Reader:
         """Take in one object; `default` is the kind that the items of a typed list need not repeat."""
         try:
             head: _Head = convert(item, _Head)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except _UNREADABLE as error:
             self._problem(where, f"no Kubernetes object: {error}")
             return
         kind = group_kind(head.api_version or default.api_version, head.kind or default.kind)
@@ -263,7 +266,7 @@ class _Reader:
             return
         try:
             decoded: Object = convert(item, INDEXED.get(kind, Owner))
-        except (msgspec.DecodeError, RecursionError) as error:
+        except _UNREADABLE as error:
             self._problem(f"{where} ({kind} {_name_of(item, convert)})", str(error))
             return
         meta = decoded.metadata
@@ -292,7 +295,7 @@ def _from_yaml(item: Any, wanted: Any) -> Any:
 def _name_of(item: Any, convert: Callable[[Any, Any], Any]) -> str:
     try:
         meta = convert(item, _Named).metadata
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         return "without a readable name"
     if meta is None or not meta.name:
         return "without a name"
@@ -327,9 +330,7 @@ def _json_documents(data: bytes) -> Iterator[bytes]:
     for part in re.split(rb"(?<=[^\s,\[:])\s*\n(?=\{)", data):
         try:
             msgspec.json.decode(part, type=msgspec.Raw)
-        except RecursionError:
-            yield part
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             yield from _joined_documents(part) if "trailing" in str(error) else (part,)
         else:
             yield part

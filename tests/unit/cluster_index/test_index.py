@@ -122,6 +122,12 @@ def test_two_living_pods_on_one_address_contest_it_and_are_a_problem_while_they_
     assert index.problems.lines() == []
 
 
+def test_many_pods_on_one_address_make_one_short_line(index):
+    apply(index, *(pod(f"p{number}", "10.0.0.1") for number in range(50)))
+    assert len(index.at("10.0.0.1", LATER).owners) == 50
+    assert index.problems.lines() == ["address 10.0.0.1: claimed by shop/p0, shop/p1, shop/p10 and others"]
+
+
 def test_a_pod_with_a_new_address_gives_up_the_old_one(index):
     apply(index, web("10.0.0.1"), web("10.0.0.2"))
     assert index.at("10.0.0.1", LATER) is None

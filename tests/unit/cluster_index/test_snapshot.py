@@ -4,6 +4,8 @@ import json
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kube import endpoint_slice, node, obj, owned_by, pod, replica_set, service
 
 from network_mapper.cluster.index import Index
@@ -255,3 +257,22 @@ def test_nothing_of_a_secret_stands_in_a_problem(tmp_path):
     lines = load(path).problems.lines()
     assert len(lines) == 1
     assert "hunter2" not in lines[0]
+
+
+DAMAGE = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 40), st.binary(max_size=6)), min_size=1, max_size=4)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(sorted(SHAPES)), DAMAGE)
+def test_no_damage_raises_anything_but_a_snapshot_error(tmp_path_factory, name, damage):
+    data = SHAPES[name]().encode()
+    for place, length, inserted in damage:
+        at = place % (len(data) + 1)
+        data = data[:at] + inserted + data[at + length :]
+    path = tmp_path_factory.getbasetemp() / f"damaged-{name}"
+    path.write_bytes(data)
+    try:
+        snapshot = load(path)
+    except SnapshotError:
+        return
+    Index().load(snapshot)
