@@ -1,0 +1,58 @@
+"""The address blocks of the cluster: where its pods and services get their addresses from.
+
+An address inside one of them that nobody has is a pod or service not seen, never the outside world.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_Ranges = dict[int, tuple[list[int], list[int]]]
+
+
+class Blocks:
+    """Blocks by the object that names them. A look-up costs one bisection however many there are."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, tuple[str, ...]] = {}
+        self._ranges: _Ranges | None = None
+
+    def put(self, about: str, blocks: tuple[str, ...]) -> None:
+        """Replace the blocks that an object names; each in CIDR notation."""
+        if self._named.get(about, ()) == blocks:
+            return
+        self._ranges = None
+        if blocks:
+            self._named[about] = blocks
+        else:
+            del self._named[about]
+
+    def __contains__(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+        if self._ranges is None:
+            self._ranges = _merge(block for blocks in self._named.values() for block in blocks)
+        starts, ends = self._ranges[address.version]
+        place = bisect_right(starts, int(address)) - 1
+        return place >= 0 and int(address) <= ends[place]
+
+    def __len__(self) -> int:
+        return len(self._named)
+
+
+def _merge(blocks: Iterable[str]) -> _Ranges:
+    """Sorted, disjoint ranges of addresses as (first ones, last ones), by IP version."""
+    merged: _Ranges = {4: ([], []), 6: ([], [])}
+    networks = [ipaddress.ip_network(block) for block in set(blocks)]
+    for network in sorted(networks, key=lambda network: int(network.network_address)):
+        starts, ends = merged[network.version]
+        first, last = int(network.network_address), int(network.broadcast_address)
+        if ends and first <= ends[-1] + 1:
+            ends[-1] = max(ends[-1], last)
+        else:
+            starts.append(first)
+            ends.append(last)
+    return merged
