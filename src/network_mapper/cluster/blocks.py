@@ -43,6 +43,12 @@ class Blocks:
         return len(self._named)
 
 
+def around(addresses: Iterable[str]) -> tuple[str, ...]:
+    """The block of services that holds each of these service addresses, as large as such blocks usually are."""
+    prefixes = ((address, 112 if ":" in address else 16) for address in addresses)
+    return tuple(str(ipaddress.ip_network(f"{address}/{prefix}", strict=False)) for address, prefix in prefixes)
+
+
 def _merge(blocks: Iterable[str]) -> _Ranges:
     """Sorted, disjoint ranges of addresses as (first ones, last ones), by IP version."""
     merged: _Ranges = {4: ([], []), 6: ([], [])}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from network_mapper.cluster import build, identity
 from network_mapper.cluster.address import canonical, from_dashes
-from network_mapper.cluster.blocks import Blocks
+from network_mapper.cluster.blocks import Blocks, around
 from network_mapper.cluster.claims import Claims
 from network_mapper.cluster.endpoints import EndpointTable, ServiceKey
 from network_mapper.cluster.entries import (
@@ -359,6 +359,9 @@ class Index:
             for address in old.addresses:
                 self._claims.remove(address, old)
                 self._touch_address(address)
+        api_server = new if new is not None and new.is_api_server else None
+        if api_server or (old is not None and old.is_api_server):
+            self._blocks.put(f"{SERVICE} {key}", around(api_server.addresses) if api_server else ())
         if new is not None:
             new.find_backends_with(self._backends)
             self._services[key] = new

@@ -1,7 +1,9 @@
-"""Which nodes are watched, by which sniffer, and since when.
+"""Which nodes are watched, by which sniffer, and when they were.
 
-A connection between two nodes is seen by both. The client's node counts it, so whether that node has a sniffer decides
-what another node's sighting is worth. A sniffer says hello when it starts and is heard at least every five seconds.
+A connection between two nodes is seen by both. The client's node counts it, so whether that node was watched at the
+time decides what another node's sighting is worth. A sniffer says hello when it starts, is heard at least every five
+seconds, and says until when it has reported. The time that counts is that of the observation: a capture file that is
+played today speaks of the day it was made.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from network_mapper.wire.report import Report
 
 SILENCE = 15_000
-"""Milliseconds without a report after which a sniffer counts as gone: three missed heartbeats."""
+"""Milliseconds without a report after which a sniffer counts as gone: three missed heartbeats. For as long it is taken
+to watch beyond what it has reported."""
 
 _MAX_NODES = 10_000
 _BOOTS_KEPT = 8
@@ -32,11 +35,13 @@ class Sniffer(msgspec.Struct):
         report: Its newest report without the rows.
         heard: When that came, on the mapper's clock.
         reports: Reports heard since the mapper started.
+        watched: From when until when its last starts watched, milliseconds since the epoch, by start.
     """
 
     report: Report
     heard: int
     reports: int
+    watched: dict[str, tuple[int, int]]
 
 
 class Coverage:
@@ -82,22 +87,31 @@ class Coverage:
     def hear(self, report: Report, now: int) -> None:
         """Note that a sniffer is alive."""
         known = self.sniffers.get(report.node)
-        if known is not None and known.report.boot == report.boot and report.sequence < known.report.sequence:
-            return
-        reports = known.reports + 1 if known else 1
-        head = msgspec.structs.replace(report, clients=[])
         if known is None and len(self.sniffers) >= _MAX_NODES:
             quietest = min(self.sniffers, key=lambda node: self.sniffers[node].heard)
             del self.sniffers[quietest]
             self._counted.pop(quietest, None)
-        self.sniffers[report.node] = Sniffer(head, now, reports)
+        watched = known.watched if known else {}
+        _, until = watched.pop(report.boot, (0, 0))
+        watched[report.boot] = (report.started, max(until, report.watched_until or now))
+        while len(watched) > _BOOTS_KEPT:
+            del watched[next(iter(watched))]
+        head = msgspec.structs.replace(report, clients=[])
+        if known is not None and known.report.boot == report.boot and report.sequence < known.report.sequence:
+            head = known.report
+        self.sniffers[report.node] = Sniffer(head, now, known.reports + 1 if known else 1, watched)
 
-    def covers(self, node: str, now: int) -> bool:
-        """Whether a sniffer watches this node."""
+    def covers(self, node: str, instant: int) -> bool:
+        """Whether a sniffer watched this node at that time."""
         sniffer = self.sniffers.get(node)
-        if sniffer is not None:
-            return now - sniffer.heard <= SILENCE
-        return self._presumed.get(node, 0) >= now
+        if sniffer is None:
+            return instant <= self._presumed.get(node, 0)
+        return any(start <= instant <= until + SILENCE for start, until in sniffer.watched.values())
+
+    def is_connected(self, node: str, now: int) -> bool:
+        """Whether this node's sniffer was heard lately."""
+        sniffer = self.sniffers.get(node)
+        return sniffer is not None and now - sniffer.heard <= SILENCE
 
     def take_sequences(self) -> list[Sequence]:
         """What `count` noted since the last call, for the store."""
@@ -132,7 +146,7 @@ class Coverage:
                     started=report.started,
                     last_report=sniffer.heard,
                     reports=sniffer.reports,
-                    connected=self.covers(node, now),
+                    connected=self.is_connected(node, now),
                     sources={source.name: source.seen for source in report.sources},
                     drops=report.drops,
                 )

@@ -99,7 +99,7 @@ class Merger:
                 self._slowly(_Row(group, None, report, now, drops))
             elif memo.client.node == report.node:
                 self._quickly(_Row(group, memo, report, now, drops))
-            elif not self._elsewhere(memo.client, group, report, now, drops):
+            elif not self._elsewhere(memo.client, group, report, drops):
                 self._slowly(_Row(group, None, report, now, drops))
         return drops
 
@@ -175,14 +175,17 @@ class Merger:
                 self._graph.add(entry, Kind.LOOKUPS, lookup.count, first, last)
         return others
 
-    def _elsewhere(self, client: resolve.Client, group: Client, report: Report, now: int, drops: Tally) -> bool:
+    def _elsewhere(self, client: resolve.Client, group: Client, report: Report, drops: Tally) -> bool:
         """Drop what the client's own node counts: the usual case of a connection between two nodes."""
-        if not client.node or not self._coverage.covers(client.node, now):
-            return False
-        earliest, latest = client.start - report.base, client.end - report.base
         rows: list[Flow | Lookup] = [*group.connections, *group.attempts, *group.sockets, *group.lookups]
-        if all(earliest <= row.first and row.last < latest for row in rows):
-            drops.add(Drop.SEEN_ELSEWHERE, group.rows())
+        if not client.node or not rows:
+            return not rows
+        earliest = report.base + min(row.first for row in rows)
+        latest = report.base + max(row.last for row in rows)
+        covers = self._coverage.covers
+        same_owner = client.start <= earliest and latest < client.end
+        if same_owner and covers(client.node, earliest) and covers(client.node, latest):
+            drops.add(Drop.SEEN_ELSEWHERE, len(rows))
             return True
         return False
 
@@ -276,7 +279,7 @@ class Merger:
             reason = server
         elif isinstance(client.peer, External) and isinstance(server.peer, External):
             reason = Drop.BOTH_EXTERNAL
-        elif not self._counts(client, server, row.report.node, row.now):
+        elif not self._counts(client, server, row.report.node, instant):
             reason = Drop.SEEN_ELSEWHERE
         else:
             entry = self._graph.entry(client.peer, server.peer, server.service, port, protocol)
@@ -285,16 +288,16 @@ class Merger:
         row.drops.add(reason)
         return None
 
-    def _counts(self, client: resolve.Client, server: resolve.Server, node: str, now: int) -> bool:
+    def _counts(self, client: resolve.Client, server: resolve.Server, node: str, instant: int) -> bool:
         """Whether the sighting of this node is the one that counts.
 
-        The best placed node that is watched counts: the client's, then the one whose address was dialled, then the
-        server's. Where none of them is watched, whoever saw it.
+        The best placed node that was watched counts: the client's, then the one whose address was dialled, then the
+        server's. Where none of them was watched, whoever saw it.
         """
         for best in (client.node, server.entry_node, server.node):
             if best == node:
                 return True
-            if best and self._coverage.covers(best, now):
+            if best and self._coverage.covers(best, instant):
                 return False
         return True
 

@@ -46,7 +46,7 @@ class StateCollector(Collector):
                 drops.add_metric([reason.hop, reason.value, reason.unit], state.drops.get(reason, 0))
         yield drops
         yield GaugeMetricFamily(_PREFIX + "edges", "Edges in the map.", value=len(state.graph))
-        connected = sum(state.coverage.covers(node, now) for node in state.coverage.sniffers)
+        connected = sum(state.coverage.is_connected(node, now) for node in state.coverage.sniffers)
         yield GaugeMetricFamily(_PREFIX + "sniffers_connected", "Sniffers heard of lately.", value=connected)
         for name, value in state.index.counts().items():
             yield GaugeMetricFamily(f"{_PREFIX}cluster_{name}", f"Known {name} of the cluster.", value=value)

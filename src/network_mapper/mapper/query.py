@@ -141,7 +141,7 @@ def status_document(state: State, cluster: ClusterStatus, now: int) -> Status:
         merged=state.merged,
         drops={reason.value: count for reason, count in sorted(state.drops.items())},
         sniffers=state.coverage.status(now),
-        uncovered_nodes=[node for node in state.index.nodes() if not state.coverage.covers(node, now)],
+        uncovered_nodes=[node for node in state.index.nodes() if not state.coverage.is_connected(node, now)],
         cluster=cluster,
     )
 

@@ -54,9 +54,8 @@ def run(settings: MapperSettings) -> int:
     if settings.store_sync not in ("full", "normal"):
         raise StartError(f"--store-sync takes full or normal, not {settings.store_sync!r}")
     try:
-        snapshot = load(settings.snapshot)
         index = Index(settings.cluster_domain)
-        index.load(snapshot)
+        snapshot = load(settings.snapshot, take=index.apply)
         state = State(index, settings.max_edges)
         database = Database(settings.store, sync=settings.store_sync, max_bytes=settings.store_max_bytes)
     except (SnapshotError, StoreError) as error:

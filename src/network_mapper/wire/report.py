@@ -93,6 +93,7 @@ class Report(msgspec.Struct, omit_defaults=True):
         sequence: From 1, one higher with each report of this boot.
         base: Milliseconds since the epoch that the rows' times are relative to.
         started: When this sniffer began to watch, milliseconds since the epoch.
+        watched_until: All that this boot saw up to then is in this report or an earlier one; 0 stands for now.
         version: Of this format.
         agent: Program and version, for people.
         clients: The rows.
@@ -105,6 +106,7 @@ class Report(msgspec.Struct, omit_defaults=True):
     sequence: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
     base: Instant
     started: Instant = 0
+    watched_until: Instant = 0
     version: int = VERSION
     agent: Text = ""
     clients: list[Client] = []

@@ -116,6 +116,11 @@ def test_an_address_of_a_pod_block_without_a_pod_is_not_taken_for_the_outside(ap
     assert edges() == {}
 
 
+def test_an_address_among_the_services_without_a_service_is_not_taken_for_the_outside(apply, edges):
+    assert apply(report(Client("10.0.0.1", connections=[flow("10.96.200.9")]))) == {"server_unknown": 1}
+    assert edges() == {}
+
+
 def test_two_owners_of_one_address_are_shown_as_ambiguous(apply, edges):
     apply(report(Client("10.0.0.1", connections=[flow("10.0.0.9")])))
     assert edges() == {(WEB, "Job:one|Job:two", None, 80, "tcp"): (1, 0, 0, 0)}
