@@ -7,7 +7,6 @@ packet.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import selectors
@@ -22,6 +21,7 @@ from network_mapper.agent.fold import Fold
 from network_mapper.agent.reporter import Reporter, wall_clock
 from network_mapper.agent.sender import Sender, steady_clock
 from network_mapper.sniffer.inputs import Input, all_drops, wanted_kinds
+from network_mapper.sniffer.memory import keep_small
 from network_mapper.sniffer.settings import AGENT, node_name
 
 if TYPE_CHECKING:
@@ -50,17 +50,16 @@ def open_ring(settings: SnifferSettings) -> Source | None:
         from network_mapper.capture.ring import RingSource  # noqa: PLC0415  it exists on Linux only
 
         return RingSource(size=settings.ring_size)
-    except (OSError, ImportError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.EPERM, errno.EACCES):
-            logger.error(_GRANT, os.path.realpath(sys.executable))  # noqa: TRY400  the trace would say less
-        else:
-            reason = getattr(error, "strerror", None) or error
-            logger.error("packets cannot be watched on this system: %s", reason)  # noqa: TRY400
+    except PermissionError:
+        logger.error(_GRANT, os.path.realpath(sys.executable))  # noqa: TRY400  the trace would say less
+    except OSError as error:
+        logger.error("packets cannot be watched on this system: %s", error.strerror or error)  # noqa: TRY400
     return None
 
 
 def watch(settings: SnifferSettings, client: HttpClient, stop: Stop) -> int:
     """Run until `stop`, and return the exit code of the process: 0, or 1 when packets can no longer be watched."""
+    keep_small()
     wanted = wanted_kinds(settings)
     packets = sockets = None
     if settings.enable_tcp or settings.enable_dns:
