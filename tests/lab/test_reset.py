@@ -32,8 +32,7 @@ def test_a_client_that_stopped_is_gone_after_a_reset_and_the_others_stay(build):
         assert done.returncode == 0, done.stderr
 
         remaining = {pair for pair in expected if pair[0] != "checkoutservice"}
-        # What a sniffer told just before it heard of the reset counts as told for half a minute.
-        wait_for("the other edges to come back", 45, lambda: _pairs(lab) >= remaining or None)
+        wait_for("the other edges to come back", 8, lambda: _pairs(lab) >= remaining or None)
         # Two more reports of everybody: what would come back late had its time.
         lab.mapper.settle(quiet=60, seconds=2.5)
         assert _pairs(lab) == remaining

@@ -53,11 +53,12 @@ class Batch(msgspec.Struct):
 class _Entry(Spans):
     """What waits for one key, perhaps nothing yet. One object and not two, because there is one per edge."""
 
-    __slots__ = ("addresses", "told_at")
+    __slots__ = ("addresses", "doubtful", "told_at")
 
     def __init__(self) -> None:
         super().__init__()
         self.addresses: tuple[str, ...] = ()
+        self.doubtful = False
         self.told_at = 0
 
 
@@ -169,8 +170,14 @@ class Fold:
         self._forget([key for key, entry in self._told.items() if entry])
 
     def forget(self) -> None:
-        """Let every key count as new again: the mapper does not know what it was told."""
+        """Let every key count as new again: the mapper does not know what it was told.
+
+        After a reset the mapper drops what was seen before it, and that may be all that waits for a key. So telling
+        what waits now does not make a key known; it is new once more when it is seen again.
+        """
         self._forget(list(self._told))
+        for entry in self._due.values():
+            entry.doubtful = True
 
     def take(self, now: int, limit: int = 5000) -> Batch | None:
         """Remove what is due.
@@ -199,8 +206,9 @@ class Fold:
             if not entry:
                 del self._due[key]
                 self._keys -= 1
-                entry.told_at, entry.addresses = now, ()
-                self._told[key] = entry
+                if not entry.doubtful:
+                    entry.told_at, entry.addresses = now, ()
+                    self._told[key] = entry
         excess = len(self._told) - self._most_told
         if excess > 0:
             self._forget(list(islice(self._told, excess)))

@@ -113,6 +113,7 @@ class Reporter:
         self._limit = limit
         self._sequence = 0
         self._fold_time = 0
+        self._watched_until = 0
         self._frozen: _Frozen | None = None
         self._frozen_at: int | None = None
         self._retry_at = 0
@@ -127,10 +128,18 @@ class Reporter:
         self._source_drops = Tally()
         self._own_drops = Tally()
 
-    def feed(self, observations: Iterable[Observation], fold_time: int) -> None:
-        """Fold observations in, and tell the fold what time it is, in milliseconds of its own clock."""
+    def feed(self, observations: Iterable[Observation], fold_time: int, watched_until: int = 0) -> None:
+        """Fold observations in.
+
+        Args:
+            observations: What was seen since the last call.
+            fold_time: What time it is for the fold, in milliseconds of a clock of its own.
+            watched_until: Time of the newest thing that was looked at, milliseconds since the epoch; 0 stands for the
+                moment in which the mapper hears of it.
+        """
         self.fold.add(observations)
         self._fold_time = fold_time
+        self._watched_until = watched_until
 
     def set_started(self, started: int) -> None:
         """Say when watching began, where that was not known at first (0)."""
@@ -199,6 +208,7 @@ class Reporter:
             sequence=self._sequence,
             base=batch.base if batch else self._wall(),
             started=self._started,
+            watched_until=self._watched_until,
             agent=self._agent,
             clients=batch.clients if batch else [],
             drops={reason.value: count for reason, count in self.drops.items()},

@@ -56,11 +56,16 @@ class Sender:
         self._thread.start()
 
     def feed(
-        self, observations: Iterable[Observation], fold_time: int, sources: list[SourceState], drops: Tally
+        self,
+        observations: Iterable[Observation],
+        fold_time: int,
+        watched_until: int,
+        sources: list[SourceState],
+        drops: Tally,
     ) -> None:
         """Hand over what was seen; arguments as those of `Reporter.feed` and `Reporter.set_sources`."""
         with self._changed:
-            self._reporter.feed(observations, fold_time)
+            self._reporter.feed(observations, fold_time, watched_until)
             self._reporter.set_sources(sources, drops)
             if self._reporter.wait(steady_clock()) == 0:
                 self._changed.notify_all()

@@ -142,4 +142,4 @@ def _loop(settings: SnifferSettings, inputs: list[Input], sender: Sender, pulse:
 
 def _hand_over(seen: list[list[Observation]], inputs: list[Input], sender: Sender) -> None:
     states, drops = [item.state() for item in inputs], all_drops(inputs)
-    sender.feed(chain.from_iterable(seen), steady_clock(), states, drops)
+    sender.feed(chain.from_iterable(seen), steady_clock(), wall_clock(), states, drops)

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _LAST_SENDING = 2.0
 _TICK = 1000
+_NOTHING_YET = 1
+"""Until when a replay has watched before its first packet: 0 would mean until now."""
 
 
 class Replay:
@@ -53,6 +55,7 @@ class Replay:
             started=0,
             heartbeat_interval=settings.heartbeat_interval,
         )
+        self._reporter.feed((), 0, _NOTHING_YET)
         self._sender = Sender(self._reporter, client)
         self._url = client.url
         self._inputs: list[Input] = []
@@ -114,7 +117,8 @@ class Replay:
             started = min((seen.first for seen in observations), default=clock)
             self._sender.look(lambda reporter: reporter.set_started(started))
         self._clock = max(self._clock, clock)
-        self._sender.feed(observations, self._clock, [each.state() for each in self._inputs], all_drops(self._inputs))
+        states = [each.state() for each in self._inputs]
+        self._sender.feed(observations, self._clock, self._clock, states, all_drops(self._inputs))
         if self._sender.look(lambda reporter: reporter.fold.crowded()):
             self._sender.flush()
             self._lost_mapper = not self._wait(lambda reporter: not reporter.fold.crowded())

@@ -93,7 +93,7 @@ class Report(msgspec.Struct, omit_defaults=True):
         sequence: From 1, one higher with each report of this boot.
         base: Milliseconds since the epoch that the rows' times are relative to.
         started: When this sniffer began to watch, milliseconds since the epoch.
-        watched_until: All that this boot saw up to then is in this report or an earlier one; 0 stands for now.
+        watched_until: Time of the newest thing it looked at, milliseconds since the epoch; 0 stands for now.
         version: Of this format.
         agent: Program and version, for people.
         clients: The rows.

@@ -269,6 +269,17 @@ def test_forgetting_makes_everything_new_again():
     assert fold.take(2).rows == 1
 
 
+def test_what_waited_when_the_map_was_forgotten_does_not_make_a_key_known():
+    fold = Fold()
+    fold.add([seen()])  # the mapper will drop this one: it was seen before the reset
+    fold.forget()
+    assert fold.take(1).rows == 1
+    fold.add([seen(first=T + 5000)])
+    assert fold.take(2).rows == 1
+    fold.add([seen(first=T + 10_000)])
+    assert fold.take(3) is None
+
+
 def test_beyond_the_limit_rows_wait_for_the_next_report():
     fold = Fold()
     fold.add([seen(port=port) for port in range(7)])

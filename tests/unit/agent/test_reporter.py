@@ -92,6 +92,11 @@ def test_a_report_says_who_sends_it(rig):
     )
 
 
+def test_a_report_says_until_when_it_watched(greeted):
+    greeted.reporter.feed([seen()], 1, WALL + 7)
+    assert greeted.ask(1).watched_until == WALL + 7
+
+
 def test_each_start_has_a_boot_of_its_own():
     boots = {
         msgspec.msgpack.decode(Reporter(Fold(), node="n", agent="a", started=0).next_request(0), type=Report).boot

@@ -208,6 +208,14 @@ class TestWhichNodeCounts:
         later = NOW + 60_000
         assert apply(report(self.CLIENT, node="node-b", base=later), now=later) == {}
 
+    def test_what_counts_is_whether_the_clients_node_was_watched_then(self, apply, edges):
+        hour = 3_600_000
+        played = Report("node-a", "file", 1, NOW, started=NOW - 5 * hour, watched_until=NOW - 4 * hour)
+        apply(played)
+        assert apply(report(self.CLIENT, node="node-b", base=NOW - 5 * hour + 60_000)) == {"seen_elsewhere": 1}
+        assert apply(report(self.CLIENT, node="node-b", base=NOW - 3 * hour)) == {}
+        assert edges() == {(WEB, DB, None, 5432, "tcp"): (1, 0, 0, 0)}
+
     def test_remembered_rows_do_not_count_twice_either(self, apply, edges):
         apply(report(node="node-b"))
         for _ in range(3):
