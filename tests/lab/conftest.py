@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from network_mapper import __version__
 from network_mapper.testing import sandbox
 from network_mapper.testing.lab import Lab
 from network_mapper.testing.plan import make_plan
@@ -21,6 +22,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(reason or start)
 
 
+def _assert_what_runs(lab: Lab) -> None:
+    """A test of the lab proves something about this version with the packet ring, and about nothing else."""
+    status = lab.mapper.status()
+    assert status.version == __version__
+    for sniffer in status.sniffers:
+        assert set(sniffer.sources) == {"ring", "sockets"}
+        assert sniffer.agent.endswith(f"/{__version__}")
+
+
 @pytest.fixture(scope="session")
 def build():
     """Build a lab from a topology: `with build(topology) as lab`."""
@@ -31,6 +41,7 @@ def build():
         folder = Path(tempfile.mkdtemp(prefix="lab-", dir="/run"))
         try:
             with Lab(make_plan(topology), folder, **options) as lab:
+                _assert_what_runs(lab)
                 yield lab
         finally:
             shutil.rmtree(folder)

@@ -85,6 +85,7 @@ def watch(settings: SnifferSettings, client: HttpClient, stop: Stop) -> int:
         heartbeat_interval=settings.heartbeat_interval,
         on_forgotten=sockets.rescan if sockets else None,
     )
+    reporter.set_sources([item.state() for item in inputs], all_drops(inputs))
     sender = Sender(reporter, client)
     sender.start()
     logger.info(
