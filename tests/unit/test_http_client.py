@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -234,3 +235,36 @@ def test_tls_is_only_loaded_where_it_is_spoken():
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == (
         "False False\n"
     )
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for localhost, signed by itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(folder / "key"), "-out", str(folder / "crt")]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def https(certificate):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "crt", certificate / "key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://localhost:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_https_is_spoken_to_a_server_that_can_be_trusted(https, certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate / "crt"))
+    with HttpClient(https, timeout=5) as client:
+        assert [client.request("POST", "/", body).body for body in (b"one", b"two")] == [b"one", b"two"]
+
+
+def test_a_server_that_cannot_be_trusted_is_told_nothing(https):
+    with HttpClient(https, timeout=5) as client, pytest.raises(ssl.SSLCertVerificationError):
+        client.request("POST", "/", b"secret")

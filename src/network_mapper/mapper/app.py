@@ -42,6 +42,9 @@ _encode = msgspec.json.Encoder().encode
 _PROBLEM = "application/problem+json"
 _RETRY_AFTER = "1"
 
+BODY_PATIENCE = 20.0
+"""Seconds in which a report must have arrived whole, so that slow senders cannot take all places."""
+
 
 class TooLargeError(Exception):
     """A body is larger than allowed."""
@@ -122,7 +125,10 @@ class Doors:
             return _busy("as many requests as allowed are being read")
         self._reading += 1
         try:
-            body = await self._body(headers, receive)
+            async with asyncio.timeout(BODY_PATIENCE):
+                body = await self._body(headers, receive)
+        except TimeoutError:
+            return _problem(408, "Too slow", f"The report did not arrive within {BODY_PATIENCE:g} seconds.")
         except TooLargeError:
             limit = self._settings.max_report_bytes
             return _problem(413, "Report too large", f"The limit is {limit} bytes (--max-report-bytes).")

@@ -91,8 +91,16 @@ class Intake:
                 future.set_exception(BusyError(str(result)))
                 future.exception()  # whoever asked may have gone; that is no error of ours
                 return
-            receipt = self._state.apply(report, now, rows, drops)
             self._state.journaled = result
+            try:
+                receipt = self._state.apply(report, now, rows, drops)
+            except Exception as error:
+                # A fault of ours. Sent again it would fail again, so it is refused, and the next one is taken.
+                _log.exception("a report could not be applied", extra={"node": report.node})
+                self._state.drops.add(Drop.REPORT_MALFORMED)
+                future.set_exception(ReportError(f"it cannot be applied: {error}"))
+                future.exception()
+                return
             future.set_result(self._receipt(receipt))
 
         try:

@@ -95,6 +95,7 @@ def document() -> dict[str, Any]:
                     "responses": {
                         "200": _answer("Counted, and it cannot be lost any more.", "Receipt"),
                         "400": _problem("The report's head cannot be read."),
+                        "408": _problem("The report came too slowly."),
                         "413": _problem("Larger than the mapper accepts."),
                         "415": _problem("Neither JSON nor MessagePack."),
                         "503": _problem("Not now: send the same bytes again after `Retry-After` seconds."),

@@ -69,6 +69,7 @@ def run(settings: MapperSettings) -> int:
         _log.warning("in the cluster: %s", line)
     _log.info("the map is restored", extra={"edges": len(state.graph), "replayed_reports": replayed})
     _keep_out_of_collection()
+    _allow_many_connections()
     sockets = _listen(settings.listen)
     runner = _loop_runner()
     return runner(_serve(settings, state, snapshot, sockets))
@@ -83,6 +84,15 @@ def _keep_out_of_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def _allow_many_connections() -> None:
+    """Take as many descriptors as the system gives: each sniffer keeps a connection, and 1,024 is the usual default."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource  # noqa: PLC0415  not to be had on Windows
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _loop_runner() -> Callable[..., int]:

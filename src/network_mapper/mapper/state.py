@@ -80,8 +80,13 @@ class State:
         applied = 0
         for number, received, report in waiting:
             self.journaled = number
-            if not self.coverage.is_counted(report):
+            if self.coverage.is_counted(report):
+                continue
+            try:
                 self.apply(report, received, sum(client.rows() for client in report.clients), Tally())
+            except Exception:
+                _log.exception("a journaled report could not be applied", extra={"number": number})
+            else:
                 applied += 1
         return applied
 

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import resource
 import signal
 import socket
 import sqlite3
@@ -16,6 +17,7 @@ from cluster_objects import write
 from mapper_process import MapperProcess
 from prometheus_client.parser import text_string_to_metric_families
 
+from network_mapper.http_client import HttpClient
 from network_mapper.wire.report import JSON, Client, Flow, Report
 
 
@@ -212,6 +214,23 @@ def test_a_chunked_body_has_the_same_bound(shared):
         )
     assert connection.getresponse().status == 413
     connection.close()
+
+
+def test_two_thousand_kept_connections_are_served(shared):
+    wanted = 2_000
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert most > wanted + 100, "this test needs descriptors"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    kept = []
+    try:
+        for _ in range(wanted):
+            client = HttpClient(shared.url, timeout=10)
+            assert client.request("GET", "/healthz").status == 200
+            kept.append(client)
+        assert kept[0].request("GET", "/healthz").status == 200
+    finally:
+        for client in kept:
+            client.close()
 
 
 @pytest.mark.parametrize(
