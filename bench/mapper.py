@@ -1,6 +1,6 @@
 """Intake, query and memory of the shipped mapper, over its real socket and with its store on.
 
-    python bench/mapper.py [--pods 10000] [--edges 50000] [--reports 2000]
+    python bench/mapper.py [--pods 10000] [--edges 50000] [--reports 1000]
 
 A mapper is started as users start it, on a snapshot of 10,000 pods and 20,000 ReplicaSets. Every pod first reports its
 share of the edges, half of them through services, so that 50,000 distinct edges are stored; then reports of 500 rows
@@ -17,7 +17,6 @@ import itertools
 import json
 import os
 import pathlib
-import platform
 import signal
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import medians
 import msgspec
 import synthetic
 
@@ -221,17 +221,16 @@ def measure_query(pid: int, client: HttpClient) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the figures as JSON, one object a run."""
+    """Print the figures as JSON, one object a run, and their medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pods", type=int, default=10_000)
     parser.add_argument("--nodes", type=int, default=100)
     parser.add_argument("--edges", type=int, default=50_000)
-    parser.add_argument("--reports", type=int, default=2_000)
-    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--reports", type=int, default=1_000)
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--sync", default="full")
     arguments = parser.parse_args()
-    for _ in range(arguments.runs):
-        print(json.dumps({"python": platform.python_version(), **measure(arguments)}), flush=True)
+    medians.report("mapper", arguments.runs, lambda: measure(arguments))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ import argparse
 import collections
 import contextlib
 import http.server
-import json
 import pathlib
 import socketserver
 import subprocess
@@ -28,6 +27,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import medians
 import msgspec
 
 from network_mapper.testing import load, netns, sandbox
@@ -37,7 +37,7 @@ from network_mapper.testing.topology import Topology, Workload
 from network_mapper.wire.report import Receipt, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NODE = "node-1"
 
@@ -174,7 +174,7 @@ def measure_load(folder: pathlib.Path, arguments: argparse.Namespace) -> dict[st
 
 def measure_idle(folder: pathlib.Path, seconds: float, pods: int = 110, processes: int = 1000) -> dict[str, Any]:
     """A node where nothing happens."""
-    workloads = tuple(Workload(name=f"idle-{number}") for number in range(pods - 2))
+    workloads = tuple(Workload(name=f"idle-{number}") for number in range(pods - 1))
     plan = make_plan(Topology(namespace="idle", nodes=(NODE,), workloads=workloads))
     network = Network(plan, bridged=True)
     each, more = divmod(processes, len(plan.pods))
@@ -210,27 +210,29 @@ def measure_idle(folder: pathlib.Path, seconds: float, pods: int = 110, processe
 
 
 def main() -> int:
-    """Print the figures as JSON, one object a measurement."""
+    """Print the figures as JSON, one object a run, and their medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--connections", type=float, default=4000.0)
     parser.add_argument("--questions", type=float, default=4000.0)
     parser.add_argument("--idle-seconds", type=float, default=120.0)
-    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
     if not sandbox.inside():
         return subprocess.call(
             [sys.executable, "-m", "network_mapper.testing.sandbox", "--", sys.executable, *sys.argv]
         )
-    for _ in range(arguments.runs):
-        with tempfile.TemporaryDirectory(prefix="network-mapper-bench-") as name:
-            folder = pathlib.Path(name)
-            if arguments.seconds:
-                print(json.dumps({"load": measure_load(folder, arguments)}), flush=True)
-        with tempfile.TemporaryDirectory(prefix="network-mapper-bench-") as name:
-            if arguments.idle_seconds:
-                print(json.dumps({"idle": measure_idle(pathlib.Path(name), arguments.idle_seconds)}), flush=True)
+    if arguments.seconds:
+        medians.report("load", arguments.runs, lambda: in_folder(lambda folder: measure_load(folder, arguments)))
+    if arguments.idle_seconds:
+        medians.report("idle", 1, lambda: in_folder(lambda folder: measure_idle(folder, arguments.idle_seconds)))
     return 0
+
+
+def in_folder(measure: Callable[[pathlib.Path], dict[str, Any]]) -> dict[str, Any]:
+    """Measure with a folder that is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="network-mapper-bench-") as name:
+        return measure(pathlib.Path(name))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ not know are ignored, so a command works with a newer mapper.
 
 from __future__ import annotations
 
-import http.client
-import ssl
+import sys
 import urllib.parse
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 T = TypeVar("T")
+
+_STATUSES = frozenset(HTTPStatus)
 
 
 class MapSource:
@@ -68,19 +70,19 @@ class MapSource:
             headers["content-type"], body = "application/json", b"{}"
         try:
             response = self._client.request(method, path, body, headers)
-        except ssl.SSLError as error:
-            raise CliError(
-                f"no trusted connection to the mapper at {self.url} ({error.reason or error}). "
-                "Check its certificate, or whether it speaks plain http."
-            ) from error
         except HttpError as error:
             raise CliError(f"what answers at {self.url} is no mapper ({self._foreign(error)}).") from error
         except OSError as error:
+            if "ssl" in sys.modules and isinstance(error, sys.modules["ssl"].SSLError):  # not loaded for plain http
+                raise CliError(
+                    f"no trusted connection to the mapper at {self.url} ({error.strerror or error}). "
+                    "Check its certificate, or whether it speaks plain http."
+                ) from error
             raise CliError(
                 f"no mapper answers at {self.url} ({error.strerror or error}). "
                 "Start one with 'network-mapper mapper', or name a running one with --mapper-url."
             ) from error
-        if response.status != http.client.OK:
+        if response.status != HTTPStatus.OK:
             raise CliError(self._refusal(response.status, response.body))
         try:
             return msgspec.json.decode(response.body, type=expected)
@@ -97,7 +99,7 @@ class MapSource:
         try:
             problem = msgspec.json.decode(body, type=Problem)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            reason = http.client.responses.get(status, "unknown status")
+            reason = HTTPStatus(status).phrase if status in _STATUSES else "unknown status"
             return f"{self.url} answered HTTP {status} ({reason}), not as a mapper does. Check --mapper-url."
         detail = f": {problem.detail}" if problem.detail else ""
         return f"the mapper at {self.url} answered {status} {problem.title}{detail}"

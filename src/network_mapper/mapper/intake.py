@@ -94,7 +94,7 @@ class Intake:
             self._state.journaled = result
             try:
                 receipt = self._state.apply(report, now, rows, drops)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the mapper lives on
                 # A fault of ours. Sent again it would fail again, so it is refused, and the next one is taken.
                 _log.exception("a report could not be applied", extra={"node": report.node})
                 self._state.drops.add(Drop.REPORT_MALFORMED)

@@ -84,7 +84,7 @@ class State:
                 continue
             try:
                 self.apply(report, received, sum(client.rows() for client in report.clients), Tally())
-            except Exception:
+            except Exception:  # noqa: BLE001  whatever it is, the mapper starts
                 _log.exception("a journaled report could not be applied", extra={"number": number})
             else:
                 applied += 1
