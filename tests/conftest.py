@@ -7,8 +7,12 @@ the whole run; elsewhere the reasons are printed at the end.
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
+
+# A job in the background is started with SIGINT ignored, and would hand that on to every process under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _not_run: list[str] = []
 
