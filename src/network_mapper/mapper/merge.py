@@ -119,10 +119,12 @@ class Merger:
         assert memo is not None
         bounds = (max(memo.start, self.reset_at, 1), row.now + _AHEAD)
         for kind, flows in _flows_of(group):
-            for flow in self._known_flows(memo, flows, COUNTER[kind], report.base, bounds):
-                self._flow(row, kind, flow)
-        for lookup in self._known_lookups(memo, group.lookups, report.base, bounds):
-            self._lookup(row, lookup)
+            if flows:
+                for flow in self._known_flows(memo, flows, COUNTER[kind], report.base, bounds):
+                    self._flow(row, kind, flow)
+        if group.lookups:
+            for lookup in self._known_lookups(memo, group.lookups, report.base, bounds):
+                self._lookup(row, lookup)
 
     def _known_flows(self, memo: _Memo, flows: list[Flow], kind: int, base: int, bounds: tuple[int, int]) -> list[Flow]:
         """Merge the rows that are remembered; returns the others."""
