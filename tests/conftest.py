@@ -10,6 +10,13 @@ import os
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No time limits for examples: what else a machine does is not what is tested, and packets take long to craft. In CI the
+# examples are the same each time, so that a failure there belongs to the change; everywhere else they are new ones.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("here"), derandomize=True, database=None)
+settings.load_profile("ci" if os.environ.get("CI", "").lower() in ("true", "1") else "here")
 
 # A job in the background is started with SIGINT ignored, and would hand that on to every process under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -84,6 +84,10 @@ class Replay:
                 logger.error("a capture file cannot be read: %s", error)  # noqa: TRY400
                 continue
             self._play_file(source)
+        if not self._inputs:
+            self._sender.close()
+            self._sender.finish(0.1)
+            return int(unreadable)
         unsent = self._finish()
         refused = self._sender.look(lambda reporter: reporter.totals.refused)
         self._summarise()

@@ -98,7 +98,7 @@ def make(tmp_path_factory):
     return index
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(sent=reports, order=st.randoms(use_true_random=False), repeats=st.lists(st.integers(0, 5), max_size=6))
 def test_order_and_repetition_change_nothing(make, sent, order, repeats):
     numbered = list(enumerate(sent))
@@ -113,7 +113,7 @@ def test_order_and_repetition_change_nothing(make, sent, order, repeats):
     assert once.rows == rows == once.merged + sum(drops.values())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(sent=reports)
 def test_remembered_rows_give_what_fresh_ones_give(make, sent):
     remembering, forgetting = fresh(make()), fresh(make())
@@ -125,7 +125,7 @@ def test_remembered_rows_give_what_fresh_ones_give(make, sent):
     assert remembering.drops == forgetting.drops
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sent=reports)
 def test_buckets_add_up_to_the_totals(make, sent):
     state = fresh(make())
@@ -142,7 +142,7 @@ def test_buckets_add_up_to_the_totals(make, sent):
     assert dict(totals) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(sent=reports)
 def test_a_client_counts_on_its_own_node_alone(make, sent):
     state = fresh(make())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import struct
+import subprocess
+import sys
 
 import pytest
 
@@ -148,6 +150,15 @@ def test_a_request_to_stop_ends_playing_from_a_pipe_that_says_nothing(mapper, sn
     mapper.wait_for(lambda: len(mapper.bodies) >= 1)
     process.terminate()
     assert process.end(5)[0] == 0
+
+
+def test_with_nothing_to_play_nobody_waits_for_a_mapper(tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no capture at all")
+    command = [sys.executable, "-m", "network_mapper", "sniffer", "--mapper-url", f"unix:{tmp_path}/nobody"]
+    done = subprocess.run([*command, "--pcap", str(notes)], capture_output=True, text=True, timeout=5, check=False)
+    assert done.returncode == 1
+    assert "neither pcap nor pcapng" in done.stderr
 
 
 def test_a_pipe_is_reported_while_it_is_open(mapper, sniffer, tmp_path):
