@@ -52,6 +52,13 @@ def test_it_prints_the_shop(option):
     assert "every connection counted once" in done.stderr
 
 
+def test_the_readme_shows_this_list_on_its_first_screen_and_both_commands():
+    lines = (Path(__file__).parents[2] / "README.md").read_text().splitlines()
+    assert SHOP in "\n".join(lines[:35]) + "\n"
+    assert any(line.startswith("make demo ") for line in lines)
+    assert any(line.startswith("make test ") for line in lines)
+
+
 def test_a_topology_that_cannot_be_built_is_explained(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("namespace: shop\nnodes: [a]\nworkloads: []\ncalls: [{client: web, server: db}]\n")

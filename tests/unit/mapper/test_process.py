@@ -327,6 +327,8 @@ def test_workloads_are_listed_with_labels(shared):
         (["--listen", "nonsense"], "--listen"),
         (["--store-sync", "sometimes"], "--store-sync"),
         (["--max-edges", "many"], "--max-edges"),
+        (["--max-edges", "0"], "--max-edges"),
+        (["--checkpoint-interval", "0"], "--checkpoint-interval"),
     ],
 )
 def test_what_it_cannot_start_with_is_one_line(tmp_path, options, says):
