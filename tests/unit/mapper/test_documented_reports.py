@@ -22,8 +22,8 @@ def answers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("documented")
     (folder / "cluster").mkdir()
     named = [
-        pod("frontend-1", "node-a", "10.244.1.2", ("StatefulSet", "frontend")),
-        pod("backend-1", "node-b", "10.244.2.2", ("StatefulSet", "backend")),
+        pod("frontend-1", "node-1", "10.244.1.6", ("StatefulSet", "frontend")),
+        pod("redis-cart-1", "node-2", "10.244.2.8", ("StatefulSet", "redis-cart")),
     ]
     (folder / "cluster" / "all.json").write_text(json.dumps({"kind": "List", "items": OBJECTS + named}))
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -57,9 +57,9 @@ def test_a_heartbeat_is_taken(answers):
 
 def test_the_map_shows_what_was_reported(answers):
     seen = {(edge["server"]["name"], edge["connections"], edge["lookups"]) for edge in answers[3]["edges"]}
-    assert seen == {("backend", 3, 0), ("www.example.com", 0, 1)}
+    assert seen == {("redis-cart", 3, 0), ("www.example.com", 0, 1)}
 
 
 def test_status_and_reset_answer(answers):
-    assert [sniffer["node"] for sniffer in answers[4]["sniffers"]] == ["laptop"]
+    assert [sniffer["node"] for sniffer in answers[4]["sniffers"]] == ["node-1"]
     assert answers[5] == {"epoch": 2, "removed_edges": 2}
