@@ -30,7 +30,10 @@ class Server:
 
     def _serve(self) -> None:
         for answers in self._connections:
-            connection, _ = self._listener.accept()
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return  # closed before this connection came
             with contextlib.suppress(OSError), connection:
                 for answer in answers:
                     self.requests.append(connection.recv(65536))
