@@ -72,17 +72,20 @@ def _processes() -> set[int]:
     return {int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
 
 
-def _folders() -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob("network-mapper-demo-*"))
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_of_it_remains(number):
+    # A folder of its own, because other demos may come and go beside this one.
+    with tempfile.TemporaryDirectory() as folder:
+        _keep_and_end(number, Path(folder))
+
+
+def _keep_and_end(number: int, folder: Path) -> None:
     # The sandbox that this test runs in has a process-id namespace of its own, so every process here is ours.
-    before, folders = _processes(), _folders()
+    before = _processes()
     mounts = Path("/proc/self/mountinfo").read_text()
+    environ = {**environment(), "TMPDIR": str(folder)}
     demo = subprocess.Popen(
-        [*DEMO, "--keep"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
+        [*DEMO, "--keep"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environ
     )
     try:
         lines = []
@@ -91,16 +94,16 @@ def test_nothing_of_it_remains(number):
             assert line, lines
             lines.append(line)
         assert len(_processes()) > len(before) + 15
-        assert len(_folders()) == len(folders) + 1
+        assert len(list(folder.iterdir())) == 1
     finally:
         os.kill(demo.pid, number)
         demo.communicate(timeout=15)
     end = time.monotonic() + 5
-    while (_processes() - before or _folders() != folders) and time.monotonic() < end:
+    while (_processes() - before or any(folder.iterdir())) and time.monotonic() < end:
         time.sleep(0.05)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(-1, os.WNOHANG)
     assert _processes() - before == set()
-    assert _folders() == folders
+    assert list(folder.iterdir()) == []
     assert Path("/proc/self/mountinfo").read_text() == mounts
     assert list(Path("/run/netns").iterdir()) == []
