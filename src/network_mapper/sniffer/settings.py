@@ -45,7 +45,7 @@ class SnifferSettings(msgspec.Struct):
     enable_sockets: Annotated[bool, setting("Report connections that were open before the sniffer started.")] = True
     ring_size: Annotated[
         int, setting("Size of the buffer that the kernel puts packets into.", "BYTES"), msgspec.Meta(ge=65_536)
-    ] = 8 * 1024 * 1024
+    ] = 6 * 1024 * 1024
     proc_dir: Annotated[str, setting("Where the host's /proc is.", "PATH")] = "/proc"
     health_port: Annotated[int, setting("Port of /healthz; 0 for none.", "PORT"), _PORT] = 0
     metrics_port: Annotated[int, setting("Port of the Prometheus /metrics; 0 for none.", "PORT"), _PORT] = 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import threading
@@ -64,13 +65,11 @@ def test_ipv6_is_served_too(server):
 
 @pytest.mark.parametrize("sent", [b"", b"\xff\xfe\r\n\r\n", b"GET\r\n\r\n", b"x" * 20_000])
 def test_what_is_no_request_is_survived(server, sent):
-    with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), 5) as connection, contextlib.suppress(OSError):
+        # The server may be done with us at any of these.
         connection.sendall(sent)
         connection.shutdown(socket.SHUT_WR)
-        try:
-            while connection.recv(1000):
-                pass
-        except ConnectionResetError:
+        while connection.recv(1000):
             pass
     assert get(server.port, "/healthz")[0] == 200
 
