@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BLOCK_SIZE = 256 * 1024
 DEFAULT_SIZE = 6 * 2**20
-"""Bytes of the ring: a second of 30,000 handshake packets, or 12,000 DNS answers of 500 bytes. All of it is resident."""
+"""Bytes of the ring, all of them resident: a second of 30,000 handshake packets, or 12,000 DNS answers of 500 bytes."""
 
 BLOCK_TIMEOUT = 100
 """Milliseconds after which the kernel hands over a block that is not full."""
