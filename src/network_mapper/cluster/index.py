@@ -65,7 +65,6 @@ if TYPE_CHECKING:
     import ipaddress
     from collections.abc import Callable, Iterable
 
-    from network_mapper.cluster.snapshot import Snapshot
 
 __all__ = [
     "FOREVER",
@@ -223,11 +222,6 @@ class Index:
         }
 
     # Changes
-
-    def load(self, snapshot: Snapshot) -> None:
-        """Take in all objects of a snapshot, which has none afterwards."""
-        while snapshot.objects:
-            self.apply(*snapshot.objects.pop())
 
     def apply(self, kind: str, item: Object) -> None:
         """Take in an object that is new or has changed.

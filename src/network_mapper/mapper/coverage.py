@@ -24,6 +24,9 @@ SILENCE = 15_000
 """Milliseconds without a report after which a sniffer counts as gone: three missed heartbeats. For as long it is taken
 to watch beyond what it has reported."""
 
+SKEW = 5 * 60_000
+"""How far a node's clock may be from ours, milliseconds. A sniffer whose newest moment is that near watches now."""
+
 _MAX_NODES = 10_000
 _BOOTS_KEPT = 8
 
@@ -93,7 +96,8 @@ class Coverage:
             self._counted.pop(quietest, None)
         watched = known.watched if known else {}
         _, until = watched.pop(report.boot, (0, 0))
-        watched[report.boot] = (report.started, max(until, report.watched_until or now))
+        newest = report.watched_until or now
+        watched[report.boot] = (report.started, max(until, newest, now if now - newest <= SKEW else 0))
         while len(watched) > _BOOTS_KEPT:
             del watched[next(iter(watched))]
         head = msgspec.structs.replace(report, clients=[])
@@ -101,8 +105,9 @@ class Coverage:
             head = known.report
         self.sniffers[report.node] = Sniffer(head, now, known.reports + 1 if known else 1, watched)
 
-    def covers(self, node: str, instant: int) -> bool:
-        """Whether a sniffer watched this node at that time."""
+    def covers(self, node: str, instant: int, now: int) -> bool:
+        """Whether a sniffer watched this node at that time, which is now where another node's clock is ahead."""
+        instant = min(instant, now)
         sniffer = self.sniffers.get(node)
         if sniffer is None:
             return instant <= self._presumed.get(node, 0)

@@ -12,6 +12,7 @@ from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
 from network_mapper.mapper import resolve
+from network_mapper.mapper.coverage import SKEW
 from network_mapper.mapper.graph import ATTEMPTS, CONNECTIONS, COUNTER
 from network_mapper.model import Drop, External, Kind, Tally
 from network_mapper.store.database import MINUTE
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from network_mapper.mapper.coverage import Coverage
     from network_mapper.mapper.graph import Entry, Graph
     from network_mapper.wire.report import Client, Flow, Lookup, Report
-
-_AHEAD = 5 * 60_000
-"""How far a node's clock may be ahead of ours, milliseconds."""
 
 _MEMO_ROWS = 150_000
 
@@ -99,7 +97,7 @@ class Merger:
                 self._slowly(_Row(group, None, report, now, drops))
             elif memo.client.node == report.node:
                 self._quickly(_Row(group, memo, report, now, drops))
-            elif not self._elsewhere(memo.client, group, report, drops):
+            elif not self._elsewhere(memo.client, group, report, now, drops):
                 self._slowly(_Row(group, None, report, now, drops))
         return drops
 
@@ -117,7 +115,7 @@ class Merger:
         """Merge what is remembered, and the rest row by row."""
         group, memo, report = row.group, row.memo, row.report
         assert memo is not None
-        bounds = (max(memo.start, self.reset_at, 1), row.now + _AHEAD)
+        bounds = (max(memo.start, self.reset_at, 1), row.now + SKEW)
         for kind, flows in _flows_of(group):
             if flows:
                 for flow in self._known_flows(memo, flows, COUNTER[kind], report.base, bounds):
@@ -177,7 +175,7 @@ class Merger:
                 self._graph.add(entry, Kind.LOOKUPS, lookup.count, first, last)
         return others
 
-    def _elsewhere(self, client: resolve.Client, group: Client, report: Report, drops: Tally) -> bool:
+    def _elsewhere(self, client: resolve.Client, group: Client, report: Report, now: int, drops: Tally) -> bool:
         """Drop what the client's own node counts: the usual case of a connection between two nodes."""
         rows: list[Flow | Lookup] = [*group.connections, *group.attempts, *group.sockets, *group.lookups]
         if not client.node or not rows:
@@ -186,7 +184,7 @@ class Merger:
         latest = report.base + max(row.last for row in rows)
         covers = self._coverage.covers
         same_owner = client.start <= earliest and latest < client.end
-        if same_owner and covers(client.node, earliest) and covers(client.node, latest):
+        if same_owner and covers(client.node, earliest, now) and covers(client.node, latest, now):
             drops.add(Drop.SEEN_ELSEWHERE, len(rows))
             return True
         return False
@@ -257,7 +255,7 @@ class Merger:
         reason = None
         if first < 1 or first > last:
             reason = Drop.TIME_INVALID
-        elif last > row.now + _AHEAD:
+        elif last > row.now + SKEW:
             reason = Drop.TIME_IN_FUTURE
         elif last < self.reset_at:
             reason = Drop.BEFORE_RESET
@@ -281,7 +279,7 @@ class Merger:
             reason = server
         elif isinstance(client.peer, External) and isinstance(server.peer, External):
             reason = Drop.BOTH_EXTERNAL
-        elif not self._counts(client, server, row.report.node, instant):
+        elif not self._counts(client, server, row, instant):
             reason = Drop.SEEN_ELSEWHERE
         else:
             entry = self._graph.entry(client.peer, server.peer, server.service, port, protocol)
@@ -290,16 +288,16 @@ class Merger:
         row.drops.add(reason)
         return None
 
-    def _counts(self, client: resolve.Client, server: resolve.Server, node: str, instant: int) -> bool:
+    def _counts(self, client: resolve.Client, server: resolve.Server, row: _Row, instant: int) -> bool:
         """Whether the sighting of this node is the one that counts.
 
         The best placed node that was watched counts: the client's, then the one whose address was dialled, then the
         server's. Where none of them was watched, whoever saw it.
         """
         for best in (client.node, server.entry_node, server.node):
-            if best == node:
+            if best == row.report.node:
                 return True
-            if best and self._coverage.covers(best, instant):
+            if best and self._coverage.covers(best, instant, row.now):
                 return False
         return True
 

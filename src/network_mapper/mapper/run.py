@@ -79,7 +79,7 @@ def _keep_out_of_collection() -> None:
     """Take what was read at start out of the cyclic collector's sight, and let it look less often.
 
     The cluster and the map are hundreds of thousands of objects without cycles. Walking them again and again while
-    reports are decoded cost a third of the intake's time.
+    reports are decoded cost a quarter of the intake's time.
     """
     gc.collect()
     gc.freeze()

@@ -19,7 +19,7 @@ def snapshot(tmp_path: pathlib.Path) -> pathlib.Path:
 @pytest.fixture
 def index(snapshot) -> Index:
     index = Index("cluster.local")
-    index.load(load(snapshot))
+    load(snapshot, take=index.apply)
     return index
 
 

@@ -216,6 +216,17 @@ class TestWhichNodeCounts:
         assert apply(report(self.CLIENT, node="node-b", base=NOW - 3 * hour)) == {}
         assert edges() == {(WEB, DB, None, 5432, "tcp"): (1, 0, 0, 0)}
 
+    @pytest.mark.parametrize("wrong", [-200_000, 200_000])
+    def test_a_clock_that_is_minutes_wrong_does_not_count_twice(self, apply, wrong):
+        ours = Report("node-a", "boot-a", 1, NOW, started=NOW - 600_000, watched_until=NOW)
+        apply(ours)
+        assert apply(report(self.CLIENT, node="node-b", base=NOW + wrong)) == {"seen_elsewhere": 1}
+
+    def test_a_clients_node_whose_clock_is_behind_still_covers_it(self, apply):
+        behind = NOW - 200_000
+        apply(Report("node-a", "boot-a", 1, behind, started=behind - 600_000, watched_until=behind))
+        assert apply(report(self.CLIENT, node="node-b")) == {"seen_elsewhere": 1}
+
     def test_remembered_rows_do_not_count_twice_either(self, apply, edges):
         apply(report(node="node-b"))
         for _ in range(3):

@@ -88,11 +88,12 @@ def buckets(state):
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
     """Makes an index of the tests' cluster; its files are read once."""
-    snapshot = load(write(tmp_path_factory.mktemp("properties") / "cluster"))
+    objects = load(write(tmp_path_factory.mktemp("properties") / "cluster")).objects
 
     def index():
         made = Index("cluster.local")
-        made.load(snapshot)
+        for kind, item in objects:
+            made.apply(kind, item)
         return made
 
     return index

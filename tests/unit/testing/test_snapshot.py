@@ -47,9 +47,8 @@ def test_everything_was_there_before(items):
 def test_the_mapper_reads_it_without_a_problem_and_finds_every_workload(plan, tmp_path):
     path = tmp_path / "cluster.json"
     path.write_bytes(encode(snapshot(plan, CREATED)))
-    read = load_snapshot(path)
     index = Index()
-    index.load(read)
+    read = load_snapshot(path, take=index.apply)
     assert read.problems.lines() == []
     assert index.problems.lines() == []
     expected = {
