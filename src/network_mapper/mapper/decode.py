@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from network_mapper.model import Drop, Kind, Tally
-from network_mapper.wire.report import JSON, MSGPACK, Client, Flow, Lookup, Report
+from network_mapper.model import Drop, Tally
+from network_mapper.wire.report import JSON, MSGPACK, ROWS, Client, Report
 
 _msgpack = msgspec.msgpack.Decoder(Report)
 _json = msgspec.json.Decoder(Report)
@@ -76,22 +76,21 @@ def _client(item: Any, drops: Tally) -> Client | None:
     if not isinstance(item, dict):
         drops.add(Drop.ROW_MALFORMED)
         return None
-    lists = {kind: item.pop(kind.value, []) for kind in Kind}
+    lists = {name: item.pop(name, []) for name in ROWS}
     rows = sum(len(rows) if isinstance(rows, list) else 1 for rows in lists.values())
     try:
         client = msgspec.convert(item, Client)
     except msgspec.ValidationError:
         drops.add(Drop.ROW_MALFORMED, max(rows, 1))
         return None
-    for kind, values in lists.items():
+    for name, values in lists.items():
         if not isinstance(values, list):
             drops.add(Drop.ROW_MALFORMED)
             continue
-        shape: type[Flow | Lookup] = Lookup if kind is Kind.LOOKUPS else Flow
-        target: list[Any] = getattr(client, kind.value)
+        target: list[Any] = getattr(client, name)
         for value in values:
             try:
-                target.append(msgspec.convert(value, shape))
+                target.append(msgspec.convert(value, ROWS[name]))
             except msgspec.ValidationError:
                 drops.add(Drop.ROW_MALFORMED)
     return client

@@ -74,6 +74,18 @@ class Drop(enum.StrEnum):
     STOPPED_UNSENT = ("stopped_unsent", Hop.TRANSPORT, "rows", "the sniffer stopped while no mapper answered")
 
     REPORT_MALFORMED = ("report_malformed", Hop.INTAKE, "reports", "a report could not be decoded at all")
+    REPORT_HELD_TOO_LONG = (
+        "report_held_too_long",
+        Hop.INTAKE,
+        "reports",
+        "a report of a sender that cannot retry waited two seconds and was refused",
+    )
+    REPORT_SWITCHED_OFF = (
+        "report_switched_off",
+        Hop.INTAKE,
+        "rows",
+        "the mapper is set not to take this kind of evidence (--no-enable-dns, -tcp, -sockets)",
+    )
     REPORT_REPEATED = ("report_repeated", Hop.INTAKE, "reports", "a report that was counted already came again")
     ROW_MALFORMED = ("row_malformed", Hop.INTAKE, "rows", "a row had missing fields or wrong types")
     ADDRESS_INVALID = ("address_invalid", Hop.INTAKE, "rows", "an address is empty, no address, or has a zone")
@@ -86,9 +98,28 @@ class Drop(enum.StrEnum):
     CLIENT_IS_SERVICE = ("client_is_service", Hop.RESOLVE, "rows", "the client's address belongs to a service")
     SERVER_UNKNOWN = ("server_unknown", Hop.RESOLVE, "rows", "nothing had the server's address at that time")
     NAME_UNKNOWN = ("name_unknown", Hop.RESOLVE, "rows", "a name inside the cluster domain that is no service or pod")
+    HOSTNAME_MISMATCH = (
+        "hostname_mismatch",
+        Hop.RESOLVE,
+        "rows",
+        "the pod that had the address has another name than the reporter says",
+    )
+    POD_UNKNOWN = ("pod_unknown", Hop.RESOLVE, "rows", "a watcher named a pod or an application that does not exist")
+    NAMESPACE_EXCLUDED = (
+        "namespace_excluded",
+        Hop.RESOLVE,
+        "rows",
+        "one end is in a namespace that is left out (--excluded-namespaces)",
+    )
     BOTH_EXTERNAL = ("both_external", Hop.RESOLVE, "rows", "neither end belongs to the cluster")
     SEEN_ELSEWHERE = ("seen_elsewhere", Hop.RESOLVE, "rows", "another node counts it: the client runs there")
 
+    DETAILS_FULL = (
+        "details_full",
+        Hop.GRAPH,
+        "details",
+        "an edge has as many paths, topics or actions as it may: the request is counted, its name is not kept",
+    )
     EDGES_FULL = ("edges_full", Hop.GRAPH, "rows", "the map holds as many edges as it may: raise --max-edges")
 
 

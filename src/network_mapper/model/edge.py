@@ -24,13 +24,20 @@ class Edge(msgspec.Struct):
         server: Who answered, or the best that is certain about it.
         service: The service that was dialled, if it was one.
         port: The port that was dialled (the service's, where there is a service).
-        protocol: `tcp`, `udp`, `sctp`, or `dns` for what is known from a lookup.
+        protocol: `tcp`, `udp`, `sctp`, or `dns` for what is known from a lookup; `http`, `kafka`, `aws`, `gcp` and
+            `azure` for requests that a watcher saw, `ip` for volumes of unknown ports. All but the first three have
+            port 0.
         connections: Connections that were answered.
         attempts: Connections that were refused or never answered.
         lookups: DNS answers.
         sockets: Sightings of an established socket.
         first_seen: Earliest evidence.
         last_seen: Latest evidence.
+        requests: Requests that a watcher saw: HTTP requests, Kafka accesses, calls of a cloud's API.
+        bytes: Sent by the client, where a reporter measures it.
+        flows: Flows in which they were sent.
+        details: What was asked for, and how. For `http` methods by path, for `kafka` operations by topic, for `aws`,
+            `gcp` and `azure` the `actions`, `dataActions`, `permissions` and `iamRole` themselves.
     """
 
     client: Peer
@@ -44,3 +51,7 @@ class Edge(msgspec.Struct):
     sockets: int = 0
     first_seen: int = 0
     last_seen: int = 0
+    requests: int = 0
+    bytes: int = 0
+    flows: int = 0
+    details: dict[str, list[str]] = {}

@@ -19,6 +19,9 @@ JSON = "application/json"
 PATH = "/api/v1/reports"
 VERSION = 1
 
+LEGACY_NODE = "~legacy"
+"""Node of reports that came through a door whose senders do not say where they run; no node can have this name."""
+
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**40)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Offset = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
@@ -26,6 +29,8 @@ Offset = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 Instant = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 """Milliseconds since the epoch; whether it makes sense is for the mapper to say."""
 Text = Annotated[str, msgspec.Meta(max_length=1024)]
+LongText = Annotated[str, msgspec.Meta(max_length=4096)]
+"""Paths, and names of a cloud's resources."""
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
 
 
@@ -52,6 +57,34 @@ class Lookup(msgspec.Struct, array_like=True, gc=False):
     addresses: tuple[Text, ...] = ()
 
 
+class Request(msgspec.Struct, array_like=True, gc=False):
+    """`[server, protocol, name, action, count, first, last, service]`; the last may be left out.
+
+    What a watcher saw of one kind of request: for `http` a path and a method, for `kafka` a topic and an operation, for
+    `aws`, `gcp` and `azure` the field of `Edge.details` and a value of it. `service` is `namespace/name` of the
+    Kubernetes Service that was asked, where that is known.
+    """
+
+    server: LongText
+    protocol: Text
+    name: LongText
+    action: Text
+    count: Count
+    first: Offset
+    last: Offset
+    service: Text = ""
+
+
+class Volume(msgspec.Struct, array_like=True, gc=False):
+    """`[server, bytes, flows, first, last]`: how much the client sent to the server."""
+
+    server: Text
+    bytes: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    flows: Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+    first: Offset
+    last: Offset
+
+
 class PodRef(msgspec.Struct):
     """The pod that a client is, where the node knows it for certain."""
 
@@ -61,7 +94,7 @@ class PodRef(msgspec.Struct):
 
 
 class Client(msgspec.Struct, omit_defaults=True):
-    """All rows of one client address first seen at one tap. The lists are named after `model.Kind`."""
+    """All rows of one client (`wire.party`) first seen at one tap. The lists are named in `ROWS`."""
 
     address: Text
     tap: Offset = 0
@@ -70,10 +103,26 @@ class Client(msgspec.Struct, omit_defaults=True):
     attempts: list[Flow] = []
     sockets: list[Flow] = []
     lookups: list[Lookup] = []
+    requests: list[Request] = []
+    volumes: list[Volume] = []
 
     def rows(self) -> int:
         """How many rows this client has."""
-        return len(self.connections) + len(self.attempts) + len(self.sockets) + len(self.lookups)
+        flows = len(self.connections) + len(self.attempts) + len(self.sockets)
+        return flows + len(self.lookups) + len(self.requests) + len(self.volumes)
+
+
+Row = Flow | Lookup | Request | Volume
+
+ROWS: dict[str, type[Row]] = {
+    "connections": Flow,
+    "attempts": Flow,
+    "sockets": Flow,
+    "lookups": Lookup,
+    "requests": Request,
+    "volumes": Volume,
+}
+"""The lists of a client and what stands in each."""
 
 
 class SourceState(msgspec.Struct):

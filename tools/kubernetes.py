@@ -1,0 +1,118 @@
+"""Build the programs of a Kubernetes control plane from their Go modules, once per machine.
+
+The tests run against the real kube-apiserver and kube-controller-manager. Their modules and checksums are locked in
+`tests/cluster/kubernetes/`; the programs are kept in the cache with a list of their hashes, which is compared before
+each use. `KUBEBUILDER_ASSETS`, the variable of the field for a folder with such programs, goes first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import cache
+
+MODULE = Path(__file__).resolve().parent.parent / "tests" / "cluster" / "kubernetes"
+PROGRAMS = ("kube-apiserver", "kube-controller-manager")
+ETCD = ("etcd",)
+SUMS = "SHA256SUMS"
+PROGRESS_SECONDS = 30
+
+
+class KubernetesMissingError(Exception):
+    """The programs are not here and cannot be built; the message says what to do."""
+
+
+def version() -> str:
+    """Version of Kubernetes that the lock names, as 1.34.4."""
+    found = re.search(r"k8s\.io/kubernetes v(\S+)", (MODULE / "go.mod").read_text())
+    if not found:
+        raise KubernetesMissingError(f"{MODULE / 'go.mod'} names no k8s.io/kubernetes")
+    return found[1]
+
+
+def programs() -> Path:
+    """Folder with kube-apiserver and kube-controller-manager, built now if need be (some ten minutes).
+
+    Raises:
+        KubernetesMissingError: There is no Go toolchain, or the build failed.
+    """
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if assets:
+        missing = [name for name in PROGRAMS if not (Path(assets) / name).exists()]
+        if missing:
+            raise KubernetesMissingError(f"KUBEBUILDER_ASSETS={assets} has no {' and no '.join(missing)}")
+        return Path(assets)
+    go = shutil.which("go")
+    if not go:
+        raise KubernetesMissingError("the Kubernetes of the tests is built with Go, which is not installed: install Go "
+                                     "1.24 or newer, or let KUBEBUILDER_ASSETS name a folder with kube-apiserver, "
+                                     "kube-controller-manager and etcd")  # fmt: skip
+    toolchain = subprocess.run([go, "env", "GOVERSION"], check=True, capture_output=True, text=True, cwd=MODULE)
+    locks = cache.digest(MODULE / "go.mod", MODULE / "go.sum")
+    folder = cache.home() / "kubernetes" / f"{version()}-{toolchain.stdout.strip()}-{locks}"
+    return cache.ensure(folder, lambda aside: _build(go, aside), _verified)
+
+
+def _build(go: str, folder: Path) -> None:
+    release = version()
+    major, minor, _ = release.split(".", 2)
+    package = "k8s.io/component-base/version"
+    stamp = f"-X {package}.gitVersion=v{release} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+    for program in PROGRAMS:
+        with _Progress(f"building {program} {release}"):
+            done = subprocess.run([go, "build", "-trimpath", "-ldflags", f"-s -w {stamp}", "-o", folder / program,
+                                   f"k8s.io/kubernetes/cmd/{program}"], check=False, cwd=MODULE, env=environment,
+                                  capture_output=True, text=True)  # fmt: skip
+        if done.returncode:
+            raise KubernetesMissingError(f"building {program} failed:\n{done.stderr[-2000:]}")
+    sums = [f"{_sha256(folder / program)}  {program}\n" for program in PROGRAMS]
+    (folder / SUMS).write_text("".join(sums))
+
+
+def _verified(folder: Path) -> bool:
+    try:
+        lines = (folder / SUMS).read_text().splitlines()
+        return len(lines) == len(PROGRAMS) and all(
+            _sha256(folder / name) == wanted for wanted, name in (line.split("  ", 1) for line in lines)
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+class _Progress:
+    """A line at the beginning, one every half minute, one at the end."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._ended = threading.Event()
+        self._started = 0.0
+
+    def _say(self, text: str) -> None:
+        print(f"==> {self._what}: {text}", file=sys.stderr, flush=True)
+
+    def _tell(self) -> None:
+        while not self._ended.wait(PROGRESS_SECONDS):
+            self._say(f"{time.monotonic() - self._started:.0f} s")
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+        self._say("some minutes, once on this machine")
+        threading.Thread(target=self._tell, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._say(f"took {time.monotonic() - self._started:.0f} s")
