@@ -7,18 +7,18 @@ report, so reports may come late, twice or in another order.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from network_mapper.model import Edge, External, Kind, Node, Peer, Service, ServiceRef, Workload
 from network_mapper.store.database import MINUTE, NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from network_mapper.store.writer import Bucket, Sample
 
-CONNECTIONS, ATTEMPTS, LOOKUPS, SOCKETS = range(4)
-"""Where a kind's counter stands in `Entry.delta`."""
+CONNECTIONS, ATTEMPTS, LOOKUPS, SOCKETS, FIRST, LAST, REQUESTS, BYTES, FLOWS = range(9)
+"""Where a count stands in `Entry.delta`: the order of the store's `COUNTS`."""
 
 COUNTER = {
     Kind.CONNECTIONS: CONNECTIONS,
@@ -28,6 +28,10 @@ COUNTER = {
 }
 
 _SAMPLES_PER_EDGE = 8
+DETAILS_PER_EDGE = 1000
+
+_NO_DETAILS: dict[str, list[str]] = {}
+"""The details of every edge that has none; never changed."""
 
 
 class Entry:
@@ -37,11 +41,13 @@ class Entry:
         edge: Totals, as readers see them.
         number: Of the edge in the store.
         minute: Start of the minute that `delta` counts, milliseconds.
-        delta: Four counters, first and last sighting; None when the store has everything.
+        delta: Counts since the last checkpoint; None when the store has everything.
         samples: How many samples are kept of this edge.
+        details: How many details it has.
+        by_address: Every sighting named the server's pod, which does not resolve, beside its address, which does.
     """
 
-    __slots__ = ("delta", "edge", "minute", "number", "samples")
+    __slots__ = ("by_address", "delta", "details", "edge", "minute", "number", "samples")
 
     def __init__(self, edge: Edge, number: int) -> None:
         self.edge = edge
@@ -49,6 +55,17 @@ class Entry:
         self.minute = 0
         self.delta: list[int] | None = None
         self.samples = 0
+        self.details = 0
+        self.by_address = False
+
+
+class Changes(NamedTuple):
+    """What the store does not have yet."""
+
+    edges: list[tuple[int, Edge]]
+    buckets: list[Bucket]
+    samples: list[Sample]
+    details: list[tuple[int, str, str]]
 
 
 Key = tuple[Peer, Peer, ServiceRef | None, int, str]
@@ -71,6 +88,7 @@ class Graph:
         self._dirty: list[Entry] = []
         self._sealed: list[Bucket] = []
         self._samples: list[Sample] = []
+        self._details: list[tuple[int, str, str]] = []
         self._sorted: list[Entry] | None = None
 
     def __len__(self) -> int:
@@ -80,8 +98,10 @@ class Graph:
         """Take over an edge from the store."""
         key = self._key(edge.client, edge.server, edge.service, edge.port, edge.protocol)
         edge.client, edge.server, edge.service = key[:3]
+        edge.details = edge.details or _NO_DETAILS
         entry = self._entries[key] = Entry(edge, number)
         entry.samples = samples
+        entry.details = sum(map(len, edge.details.values()))
         self._next = max(self._next, number + 1)
         self._sorted = None
 
@@ -93,7 +113,7 @@ class Graph:
         if len(self._entries) >= self._max_edges:
             return None
         key = self._key(client, server, service, port, protocol)
-        edge = Edge(*key, 0, 0, 0, 0, NEVER, 0)
+        edge = Edge(*key, 0, 0, 0, 0, NEVER, 0, 0, 0, 0, _NO_DETAILS)
         entry = self._entries[key] = Entry(edge, self._next)
         self._next += 1
         self._new.append(entry)
@@ -113,24 +133,56 @@ class Graph:
         if entry.delta is None:
             self._dirty.append(entry)
         else:
-            self._sealed.append((entry.minute, entry.number, *entry.delta))  # type: ignore[arg-type]  # six counters
+            self._sealed.append((entry.minute, entry.number, *entry.delta))
         entry.minute = minute
-        entry.delta = delta = [0, 0, 0, 0, NEVER, 0]
+        entry.delta = delta = [0, 0, 0, 0, NEVER, 0, 0, 0, 0]
         return delta
 
     def add(self, entry: Entry, kind: Kind, count: int, first: int, last: int) -> None:
         """Merge one sighting. The fast path of `merge` does the same in line."""
         edge = entry.edge
         setattr(edge, kind.value, getattr(edge, kind.value) + count)
+        self._seen(entry, first, last)[COUNTER[kind]] += count
+
+    def add_requests(self, entry: Entry, count: int, first: int, last: int) -> None:
+        """Merge requests that a watcher saw."""
+        entry.edge.requests += count
+        self._seen(entry, first, last)[REQUESTS] += count
+
+    def add_volume(self, entry: Entry, size: int, flows: int, first: int, last: int) -> None:
+        """Merge how many bytes went to the server, in how many flows."""
+        entry.edge.bytes += size
+        entry.edge.flows += flows
+        delta = self._seen(entry, first, last)
+        delta[BYTES] += size
+        delta[FLOWS] += flows
+
+    def _seen(self, entry: Entry, first: int, last: int) -> list[int]:
+        """Widen an entry's times and return the counters of the minute."""
+        edge = entry.edge
         edge.first_seen = min(edge.first_seen, first)
         edge.last_seen = max(edge.last_seen, last)
         minute = last - last % MINUTE
         delta = entry.delta
         if delta is None or entry.minute != minute:
             delta = self.open(entry, minute)
-        delta[COUNTER[kind]] += count
-        delta[4] = min(delta[4], first)
-        delta[5] = max(delta[5], last)
+        delta[FIRST] = min(delta[FIRST], first)
+        delta[LAST] = max(delta[LAST], last)
+        return delta
+
+    def detail(self, entry: Entry, name: str, value: str) -> bool:
+        """Keep what was asked for over an edge; False when it has as many details as it may."""
+        edge = entry.edge
+        values = edge.details.get(name)
+        if values is not None and value in values:
+            return True
+        if entry.details >= DETAILS_PER_EDGE:
+            return False
+        self._details.append((entry.number, name, value))
+        # Replaced and not changed: most edges share one empty dict.
+        edge.details = {**edge.details, name: sorted([*(values or ()), value])}
+        entry.details += 1
+        return True
 
     def sample(self, entry: Entry, sample: Sample) -> None:
         """Keep a concrete sighting, the first few of an edge."""
@@ -138,26 +190,30 @@ class Graph:
             entry.samples += 1
             self._samples.append(sample)
 
-    def take_changes(self) -> tuple[list[tuple[int, Edge]], list[Bucket], list[Sample]]:
-        """New edges, bucket differences and samples since the last call; the caller writes them or gives them back."""
+    def take_changes(self) -> Changes:
+        """Everything since the last call; the caller writes it or gives it back."""
         buckets = self._sealed
         for entry in self._dirty:
             assert entry.delta is not None
-            buckets.append((entry.minute, entry.number, *entry.delta))  # type: ignore[arg-type]  # six counters
+            buckets.append((entry.minute, entry.number, *entry.delta))
             entry.delta = None
         new = [(entry.number, entry.edge) for entry in self._new]
-        samples = self._samples
-        self._new, self._dirty, self._sealed, self._samples = [], [], [], []
-        return new, buckets, samples
+        changes = Changes(new, buckets, self._samples, self._details)
+        self._forget_changes()
+        return changes
 
-    def give_back(self, edges: Iterable[tuple[int, Edge]], buckets: list[Bucket], samples: list[Sample]) -> None:
+    def _forget_changes(self) -> None:
+        self._new, self._dirty, self._sealed, self._samples, self._details = [], [], [], [], []
+
+    def give_back(self, changes: Changes) -> None:
         """Undo `take_changes`: the store could not write them, so the next checkpoint must."""
-        for _, edge in edges:
+        for _, edge in changes.edges:
             key = (edge.client, edge.server, edge.service, edge.port, edge.protocol)
             if (entry := self._entries.get(key)) is not None:
                 self._new.append(entry)
-        self._sealed = buckets + self._sealed
-        self._samples = samples + self._samples
+        self._sealed = changes.buckets + self._sealed
+        self._samples = changes.samples + self._samples
+        self._details = changes.details + self._details
 
     def clear(self) -> int:
         """Forget every edge and everything not yet written; returns how many edges there were."""
@@ -165,7 +221,7 @@ class Graph:
         for entry in self._entries.values():
             entry.delta = None
         self._entries, self._peers, self._services = {}, {}, {}
-        self._new, self._dirty, self._sealed, self._samples = [], [], [], []
+        self._forget_changes()
         self._sorted = None
         return removed
 

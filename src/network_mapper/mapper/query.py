@@ -8,7 +8,7 @@ import msgspec
 
 from network_mapper import __version__
 from network_mapper.model import Ambiguous, Service, Workload
-from network_mapper.store.database import counts_between
+from network_mapper.store.database import COUNTS, counts_between
 from network_mapper.wire.api import (
     ClusterStatus,
     MapDocument,
@@ -87,18 +87,7 @@ def read_range(path: str, wanted: Filter, now: int) -> Callable[[State], MapDocu
             found = counts.get(entry.number)
             if found is None:
                 continue
-            connections, attempts, lookups, sockets, first_seen, last_seen = found
-            edges.append(
-                msgspec.structs.replace(
-                    entry.edge,
-                    connections=connections,
-                    attempts=attempts,
-                    lookups=lookups,
-                    sockets=sockets,
-                    first_seen=first_seen,
-                    last_seen=last_seen,
-                )
-            )
+            edges.append(msgspec.structs.replace(entry.edge, **dict(zip(COUNTS, found, strict=True))))
         return _document(state, wanted, now, edges)
 
     return finish

@@ -66,7 +66,9 @@ class State:
         self.store, self.epoch = meta["store"], int(meta["epoch"])
         self.reset_at = self._merger.reset_at = int(meta["reset_at"])
         samples = database.samples()
+        details = database.details()
         for number, edge in database.edges():
+            edge.details = details.get(number, {})
             self.graph.restore(number, edge, samples.get(number, 0))
         self.coverage.restore(database.sequences(), now)
         waiting = []
@@ -111,17 +113,18 @@ class State:
             StoreUnavailableError: It could not be written; it is kept for the next time.
         """
         async with self._writing:
-            edges, buckets, samples = self.graph.take_changes()
+            changes = self.graph.take_changes()
             sequences = self.coverage.take_sequences()
             reset, self._reset = self._reset, None
-            if not (edges or buckets or sequences or reset):
+            if not (changes.edges or changes.buckets or sequences or reset):
                 return
             point = Checkpoint(
                 now=now,
                 journal=self.journaled,
-                edges=edges,
-                buckets=buckets,
-                samples=samples,
+                edges=changes.edges,
+                buckets=changes.buckets,
+                samples=changes.samples,
+                details=changes.details,
                 sequences=sequences,
                 reset=reset,
             )
@@ -138,7 +141,7 @@ class State:
                 await asyncio.shield(done)
             except StoreUnavailableError:
                 if self._reset is None:  # emptied again meanwhile: then nothing of this is wanted any more
-                    self.graph.give_back(edges, buckets, samples)
+                    self.graph.give_back(changes)
                     self._reset = reset
                 self.coverage.give_back(sequences)
                 raise

@@ -16,30 +16,42 @@ import msgspec
 from network_mapper.model import Edge, Peer, ServiceRef
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _APPLICATION = 0x6E6D6170  # "nmap" in the file's header, so that `file` and we can tell whose it is
-_SCHEMA = 1
+_SCHEMA = 2
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 NEVER = 2**62
 """Later than any time: the first sighting of an edge that has none."""
 
-_COUNTERS = "connections, attempts, lookups, sockets"
-_BUCKET_COLUMNS = """
-    start INTEGER NOT NULL, edge INTEGER NOT NULL,
-    connections INTEGER NOT NULL, attempts INTEGER NOT NULL, lookups INTEGER NOT NULL, sockets INTEGER NOT NULL,
-    first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
-    PRIMARY KEY (start, edge)
+COUNTS = (
+    "connections",
+    "attempts",
+    "lookups",
+    "sockets",
+    "first_seen",
+    "last_seen",
+    "requests",
+    "bytes",
+    "flows",
+)
+"""What is kept of an edge, for ever and by the minute, in the order of `Edge`'s fields."""
+_COUNTERS = ", ".join(COUNTS)
+_COUNTER_COLUMNS = ", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in COUNTS)
+_BUCKET_COLUMNS = f"start INTEGER NOT NULL, edge INTEGER NOT NULL, {_COUNTER_COLUMNS}, PRIMARY KEY (start, edge)"
+_DETAILS = """
+CREATE TABLE details (
+    edge INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (edge, name, value)
+) WITHOUT ROWID
 """
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE edges (
     id INTEGER PRIMARY KEY,
     client TEXT NOT NULL, server TEXT NOT NULL, service TEXT, port INTEGER NOT NULL, protocol TEXT NOT NULL,
-    connections INTEGER NOT NULL, attempts INTEGER NOT NULL, lookups INTEGER NOT NULL, sockets INTEGER NOT NULL,
-    first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL
+    {_COUNTER_COLUMNS}
 );
 CREATE TABLE minutes ({_BUCKET_COLUMNS}) WITHOUT ROWID;
 CREATE TABLE hours ({_BUCKET_COLUMNS}) WITHOUT ROWID;
@@ -53,7 +65,20 @@ CREATE TABLE sequences (
     PRIMARY KEY (node, boot)
 ) WITHOUT ROWID;
 CREATE TABLE journal (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL);
+{_DETAILS.strip()};
 """
+
+_UPGRADES = {
+    1: [
+        *(
+            f"ALTER TABLE {table} ADD COLUMN {counter} INTEGER NOT NULL DEFAULT 0"
+            for table in ("edges", "minutes", "hours")
+            for counter in ("requests", "bytes", "flows")
+        ),
+        _DETAILS,
+    ]
+}
+"""What makes a schema the next one."""
 
 _NOT_OURS = "is not a map of network-mapper; give another path with --store"
 
@@ -145,6 +170,11 @@ class Database:
                 run(f"PRAGMA user_version = {_SCHEMA}")
                 meta = {"store": uuid.uuid4().hex, "epoch": "1", "reset_at": "0"}
                 self.connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            else:
+                for version in range(schema, _SCHEMA):
+                    for statement in _UPGRADES[version]:
+                        run(statement)
+                run(f"PRAGMA user_version = {_SCHEMA}")
             # A write that changes nothing: a file that cannot be written is found now and not at the first report.
             run("UPDATE meta SET value = value WHERE key = 'store'")
         except BaseException:
@@ -158,12 +188,17 @@ class Database:
 
     def edges(self) -> Iterator[StoredEdge]:
         """Every edge with its totals."""
-        rows = self.connection.execute(
-            f"SELECT id, client, server, service, port, protocol, {_COUNTERS}, first_seen, last_seen FROM edges"
-        )
+        rows = self.connection.execute(f"SELECT id, client, server, service, port, protocol, {_COUNTERS} FROM edges")
         for number, client, server, service, *rest in rows:
             ref = _service.decode(service) if service else None
             yield StoredEdge(number, Edge(_peer.decode(client), _peer.decode(server), ref, *rest))
+
+    def details(self) -> dict[int, dict[str, list[str]]]:
+        """What was asked for over each edge that has such details, as `Edge.details`."""
+        found: dict[int, dict[str, list[str]]] = {}
+        for edge, name, value in self.connection.execute("SELECT edge, name, value FROM details ORDER BY name, value"):
+            found.setdefault(edge, {}).setdefault(name, []).append(value)
+        return found
 
     def sequences(self) -> list[Sequence]:
         """What has been counted of every sniffer start."""
@@ -182,22 +217,32 @@ class Database:
         self.connection.close()
 
 
-def counts_between(path: str, since: int, until: int) -> dict[int, tuple[int, int, int, int, int, int]]:
+def counts_between(path: str, since: int, until: int) -> dict[int, tuple[int, ...]]:
     """Read what lies in the buckets that begin in `[since, until)`, beside the writer.
 
     Returns:
-        By edge number: connections, attempts, lookups, sockets, first and last sighting.
+        By edge number: the `COUNTS`, in their order.
     """
+    rows = f"SELECT edge, {_COUNTERS} FROM {{}} WHERE start >= ?1 AND start < ?2"
     query = f"""
-        SELECT edge, sum(connections), sum(attempts), sum(lookups), sum(sockets), min(first_seen), max(last_seen)
-        FROM (
-            SELECT edge, {_COUNTERS}, first_seen, last_seen FROM minutes WHERE start >= ?1 AND start < ?2
-            UNION ALL
-            SELECT edge, {_COUNTERS}, first_seen, last_seen FROM hours WHERE start >= ?1 AND start < ?2
-        ) GROUP BY edge
+        SELECT edge, {", ".join(f"{_SUMMED.get(name, 'sum')}({name})" for name in COUNTS)}
+        FROM ({rows.format("minutes")} UNION ALL {rows.format("hours")}) GROUP BY edge
     """
     connection = sqlite3.connect(f"{pathlib.Path(path).absolute().as_uri()}?mode=ro", uri=True)
     try:
         return {row[0]: row[1:] for row in connection.execute(query, (since, until))}
     finally:
         connection.close()
+
+
+_SUMMED = {"first_seen": "min", "last_seen": "max"}
+
+
+def adding(value: Callable[[str], str]) -> str:
+    """SQL that adds to a row's `COUNTS`; `value` gives what is added to a column."""
+    parts = []
+    for name in COUNTS:
+        function = _SUMMED.get(name)
+        total = f"{function}({name}, {value(name)})" if function else f"{name} + {value(name)}"
+        parts.append(f"{name} = {total}")
+    return ", ".join(parts)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from network_mapper.store.database import HOUR, MINUTE, NEVER, Database, encode_peer
+from network_mapper.store.database import COUNTS, HOUR, MINUTE, NEVER, Database, adding, encode_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,8 @@ _GROUP = 32
 _SETTLED_AFTER = 2 * HOUR
 _SEQUENCES_KEPT = 20_000
 
-Bucket = tuple[int, int, int, int, int, int, int, int]
-"""start, edge, connections, attempts, lookups, sockets, first_seen, last_seen"""
+Bucket = tuple[int, ...]
+"""start, edge, and the `COUNTS`."""
 
 
 class StoreUnavailableError(Exception):
@@ -60,6 +60,7 @@ class Checkpoint(msgspec.Struct):
         edges: New edges by number; only what identifies them is written, their counts come from the buckets.
         buckets: Differences to add, to the edges' totals as well.
         samples: New samples.
+        details: New details: edge, name and value.
         sequences: Of every sniffer start that reported since.
         reset: Set when the map was emptied: epoch and time. What is in this checkpoint came after it.
     """
@@ -69,6 +70,7 @@ class Checkpoint(msgspec.Struct):
     edges: list[tuple[int, Edge]] = []
     buckets: list[Bucket] = []
     samples: list[Sample] = []
+    details: list[tuple[int, str, str]] = []
     sequences: list[Sequence] = []
     reset: tuple[int, int] | None = None
 
@@ -190,31 +192,26 @@ def _edge_row(number: int, edge: Edge) -> tuple[int, str, str, str | None, int, 
     return number, encode_peer(edge.client), encode_peer(edge.server), service, edge.port, edge.protocol
 
 
-_ADD = """
-    ON CONFLICT (start, edge) DO UPDATE SET
-        connections = connections + excluded.connections, attempts = attempts + excluded.attempts,
-        lookups = lookups + excluded.lookups, sockets = sockets + excluded.sockets,
-        first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)
-"""
+_ADD_BUCKET = f"ON CONFLICT (start, edge) DO UPDATE SET {adding('excluded.{}'.format)}"
+_ADD_TOTAL = adding(lambda name: f"?{COUNTS.index(name) + 3}")
+_MARKS = ", ".join("?" * len(COUNTS))
+_NOTHING = ", ".join(str(NEVER) if name == "first_seen" else "0" for name in COUNTS)
 
 
 def _write(connection: sqlite3.Connection, point: Checkpoint) -> None:
     many = connection.executemany
     if point.reset:
         epoch, at = point.reset
-        for table in ("edges", "minutes", "hours", "samples"):
+        for table in ("edges", "minutes", "hours", "samples", "details"):
             connection.execute(f"DELETE FROM {table}")
         many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("epoch", str(epoch)), ("reset_at", str(at))])
     many(
-        f"INSERT INTO edges VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, {NEVER}, 0)",
+        f"INSERT INTO edges VALUES (?, ?, ?, ?, ?, ?, {_NOTHING})",
         (_edge_row(number, edge) for number, edge in point.edges),
     )
-    many(
-        """UPDATE edges SET connections = connections + ?3, attempts = attempts + ?4, lookups = lookups + ?5,
-        sockets = sockets + ?6, first_seen = min(first_seen, ?7), last_seen = max(last_seen, ?8) WHERE id = ?2""",
-        point.buckets,
-    )
-    many(f"INSERT INTO minutes VALUES ({', '.join('?' * 8)}) {_ADD}", point.buckets)
+    many(f"UPDATE edges SET {_ADD_TOTAL} WHERE id = ?2", point.buckets)
+    many(f"INSERT INTO minutes VALUES (?, ?, {_MARKS}) {_ADD_BUCKET}", point.buckets)
+    many("INSERT OR IGNORE INTO details VALUES (?, ?, ?)", point.details)
     many(f"INSERT OR IGNORE INTO samples VALUES ({', '.join('?' * 8)})", point.samples)
     many("INSERT OR REPLACE INTO sequences VALUES (?, ?, ?, ?)", point.sequences)
     connection.execute("DELETE FROM journal WHERE id <= ?", (point.journal,))
@@ -227,8 +224,7 @@ def _settle(connection: sqlite3.Connection, now: int) -> None:
     oldest = connection.execute("SELECT min(start) FROM minutes WHERE start < ?", (limit,)).fetchone()[0]
     if oldest is not None:
         connection.execute(
-            f"""INSERT INTO hours SELECT start - start % {HOUR}, edge, connections, attempts, lookups, sockets,
-            first_seen, last_seen FROM minutes WHERE start = ? {_ADD}""",
+            f"INSERT INTO hours SELECT start - start % {HOUR}, edge, {', '.join(COUNTS)} FROM minutes WHERE start = ? {_ADD_BUCKET}",
             (oldest,),
         )
         connection.execute("DELETE FROM minutes WHERE start >= ? AND start < ?", (oldest, oldest + MINUTE))

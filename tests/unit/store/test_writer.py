@@ -51,6 +51,9 @@ def owner(path):
 EDGE = Edge(Workload("a", "ns", "Deployment"), Workload("b", "ns", "Deployment"), None, 80, "tcp", first_seen=NEVER)
 
 
+REST = (0, 0, 0)  # requests, bytes, flows
+
+
 def read(path, query):
     connection = sqlite3.connect(path)
     rows = connection.execute(query).fetchall()
@@ -69,7 +72,7 @@ def test_a_checkpoint_writes_edges_counts_and_sequences_and_empties_the_journal(
     owner.write(
         journal=number,
         edges=[(1, EDGE)],
-        buckets=[(60_000, 1, 5, 1, 0, 0, 60_100, 60_900)],
+        buckets=[(60_000, 1, 5, 1, 0, 0, 60_100, 60_900, 0, 0, 0)],
         samples=[Sample(1, 60_900, "node", "connections", "10.0.0.1", "10.0.0.2", 80, "")],
         sequences=[Sequence("node", "boot", 7, 60_950)],
     )
@@ -82,19 +85,19 @@ def test_a_checkpoint_writes_edges_counts_and_sequences_and_empties_the_journal(
 
 
 def test_differences_add_up_in_totals_and_buckets(owner, path):
-    owner.write(edges=[(1, EDGE)], buckets=[(60_000, 1, 5, 0, 2, 0, 60_100, 60_900)])
-    owner.write(buckets=[(60_000, 1, 3, 0, 0, 1, 60_050, 61_000), (120_000, 1, 1, 0, 0, 0, 120_001, 120_001)])
+    owner.write(edges=[(1, EDGE)], buckets=[(60_000, 1, 5, 0, 2, 0, 60_100, 60_900, *REST)])
+    owner.write(buckets=[(60_000, 1, 3, 0, 0, 1, 60_050, 61_000, *REST), (120_000, 1, 1, 0, 0, 0, 120_001, 120_001, *REST)])
     assert read(path, "SELECT connections, lookups, sockets, first_seen, last_seen FROM edges") == [
         (9, 2, 1, 60_050, 120_001)
     ]
-    assert counts_between(path, 60_000, 120_000) == {1: (8, 0, 2, 1, 60_050, 61_000)}
-    assert counts_between(path, 120_000, 180_000) == {1: (1, 0, 0, 0, 120_001, 120_001)}
+    assert counts_between(path, 60_000, 120_000) == {1: (8, 0, 2, 1, 60_050, 61_000, *REST)}
+    assert counts_between(path, 120_000, 180_000) == {1: (1, 0, 0, 0, 120_001, 120_001, *REST)}
     assert counts_between(path, 180_000, 240_000) == {}
 
 
 def test_a_reset_empties_the_tables_and_keeps_what_came_after_it(owner, path):
-    owner.write(edges=[(1, EDGE)], buckets=[(60_000, 1, 5, 0, 0, 0, 60_100, 60_900)])
-    owner.write(reset=(2, 70_000), edges=[(2, EDGE)], buckets=[(60_000, 2, 1, 0, 0, 0, 70_001, 70_001)])
+    owner.write(edges=[(1, EDGE)], buckets=[(60_000, 1, 5, 0, 0, 0, 60_100, 60_900, *REST)])
+    owner.write(reset=(2, 70_000), edges=[(2, EDGE)], buckets=[(60_000, 2, 1, 0, 0, 0, 70_001, 70_001, *REST)])
     assert read(path, "SELECT id, connections FROM edges") == [(2, 1)]
     assert read(path, "SELECT edge FROM minutes") == [(2,)]
     database = Database(path)
@@ -103,7 +106,7 @@ def test_a_reset_empties_the_tables_and_keeps_what_came_after_it(owner, path):
 
 
 def test_minutes_become_part_of_their_hour_without_changing_any_sum(owner, path):
-    owner.write(edges=[(1, EDGE)], buckets=[(n * MINUTE, 1, 1, 0, 0, 0, n * MINUTE, n * MINUTE) for n in range(90)])
+    owner.write(edges=[(1, EDGE)], buckets=[(n * MINUTE, 1, 1, 0, 0, 0, n * MINUTE, n * MINUTE, *REST) for n in range(90)])
     for _ in range(70):
         owner.write(now=4 * HOUR)
     assert read(path, "SELECT count(*), sum(connections) FROM minutes") == [(20, 20)]
@@ -122,7 +125,7 @@ def test_a_full_file_refuses_whole_and_works_again_when_there_is_room(path):
 
 
 def test_a_number_sqlite_cannot_hold_fails_that_transaction_and_not_the_thread(owner, path):
-    assert isinstance(owner.write(buckets=[(0, 1, 2**70, 0, 0, 0, 0, 0)]), StoreUnavailableError)
+    assert isinstance(owner.write(buckets=[(0, 1, 2**70, 0, 0, 0, 0, 0, *REST)]), StoreUnavailableError)
     assert isinstance(owner.append(b"next"), int)
 
 
