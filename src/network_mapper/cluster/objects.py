@@ -45,6 +45,7 @@ class ObjectMeta(msgspec.Struct, rename="camel", gc=False):
     annotations: dict[str, str] | None = None
     creation_timestamp: str | None = None
     owner_references: list[OwnerReference] | None = None
+    resource_version: str = ""
 
 
 class OwnerMeta(msgspec.Struct, rename="camel", gc=False):
@@ -53,6 +54,7 @@ class OwnerMeta(msgspec.Struct, rename="camel", gc=False):
     name: str = ""
     namespace: str | None = None
     owner_references: list[OwnerReference] | None = None
+    resource_version: str = ""
 
 
 class Owner(msgspec.Struct, rename="camel", gc=False):
