@@ -31,8 +31,12 @@ class Port(msgspec.Struct):
     attempts: int
     lookups: int
     sockets: int
+    requests: int
+    bytes: int
+    flows: int
     first_seen: str | None
     last_seen: str | None
+    details: dict[str, list[str]]
 
 
 class Entry(msgspec.Struct):
@@ -44,6 +48,9 @@ class Entry(msgspec.Struct):
     attempts: int
     lookups: int
     sockets: int
+    requests: int
+    bytes: int
+    flows: int
     first_seen: str | None
     last_seen: str | None
     ports: list[Port]
@@ -83,6 +90,9 @@ def build(answer: MapDocument, edges: Sequence[Edge]) -> ListDocument:
             attempts=pair.attempts,
             lookups=pair.lookups,
             sockets=pair.sockets,
+            requests=pair.requests,
+            bytes=pair.bytes,
+            flows=pair.flows,
             first_seen=rfc3339(pair.first_seen),
             last_seen=rfc3339(pair.last_seen),
             ports=[
@@ -94,8 +104,12 @@ def build(answer: MapDocument, edges: Sequence[Edge]) -> ListDocument:
                     attempts=edge.attempts,
                     lookups=edge.lookups,
                     sockets=edge.sockets,
+                    requests=edge.requests,
+                    bytes=edge.bytes,
+                    flows=edge.flows,
                     first_seen=rfc3339(edge.first_seen),
                     last_seen=rfc3339(edge.last_seen),
+                    details=edge.details,
                 )
                 for edge in sorted(pair.edges, key=lambda edge: (edge.port, edge.protocol, str(edge.service)))
             ],

@@ -34,16 +34,24 @@ class Pair(msgspec.Struct):
     sockets: int = 0
     first_seen: int = 0
     last_seen: int = 0
+    requests: int = 0
+    bytes: int = 0
+    flows: int = 0
+
+    @property
+    def answered(self) -> bool:
+        """Something went over between the two."""
+        return bool(self.connections or self.sockets or self.requests or self.flows)
 
     @property
     def attempted_only(self) -> bool:
         """Nobody ever answered."""
-        return bool(self.attempts) and not self.connections and not self.sockets
+        return bool(self.attempts) and not self.answered
 
     @property
     def lookup_only(self) -> bool:
         """The name was asked for, and nothing else was seen."""
-        return bool(self.lookups) and not self.connections and not self.sockets and not self.attempts
+        return bool(self.lookups) and not self.answered and not self.attempts
 
 
 def sort_key(peer: Peer) -> tuple[str, str, str, str]:
@@ -72,6 +80,9 @@ def group(edges: Iterable[Edge]) -> list[Pair]:
         pair.attempts += edge.attempts
         pair.lookups += edge.lookups
         pair.sockets += edge.sockets
+        pair.requests += edge.requests
+        pair.bytes += edge.bytes
+        pair.flows += edge.flows
         pair.first_seen = min(pair.first_seen, edge.first_seen)
         pair.last_seen = max(pair.last_seen, edge.last_seen)
     return sorted(found.values(), key=lambda pair: (sort_key(pair.client), sort_key(pair.server)))

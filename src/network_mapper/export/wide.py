@@ -23,9 +23,10 @@ _HEADER = (
     "ATTEMPTS",
     "LOOKUPS",
     "SOCKETS",
+    "REQUESTS",
     "LAST SEEN",
 )
-_NUMBERS = frozenset({4, 5, 6, 7, 8})
+_NUMBERS = frozenset({4, 5, 6, 7, 8, 9})
 
 
 def render(edges: Sequence[Edge], now: int) -> str:
@@ -43,6 +44,7 @@ def render(edges: Sequence[Edge], now: int) -> str:
             str(edge.attempts),
             str(edge.lookups),
             str(edge.sockets),
+            str(edge.requests),
             age(now - edge.last_seen) + " ago",
         )
         for pair in group(edges)

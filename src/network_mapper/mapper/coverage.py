@@ -14,6 +14,7 @@ import msgspec
 
 from network_mapper.store.database import Sequence
 from network_mapper.wire.api import SnifferStatus
+from network_mapper.wire.report import LEGACY_NODE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +69,7 @@ class Coverage:
         rows = sorted(sequences, key=lambda row: row.heard)
         for row in rows:
             self._counted.setdefault(row.node, {})[row.boot] = row.sequence
-            if row.heard >= rows[-1].heard - 4 * SILENCE:
+            if row.node != LEGACY_NODE and row.heard >= rows[-1].heard - 4 * SILENCE:
                 self.presume(row.node, now)
 
     def presume(self, node: str, now: int) -> None:
@@ -88,7 +89,9 @@ class Coverage:
         self._changed[report.node, report.boot] = now
 
     def hear(self, report: Report, now: int) -> None:
-        """Note that a sniffer is alive."""
+        """Note that a sniffer is alive; senders that do not say where they run cover no node."""
+        if report.node == LEGACY_NODE:
+            return
         known = self.sniffers.get(report.node)
         if known is None and len(self.sniffers) >= _MAX_NODES:
             quietest = min(self.sniffers, key=lambda node: self.sniffers[node].heard)
@@ -112,6 +115,10 @@ class Coverage:
         if sniffer is None:
             return instant <= self._presumed.get(node, 0)
         return any(start <= instant <= until + SILENCE for start, until in sniffer.watched.values())
+
+    def is_known(self, node: str) -> bool:
+        """Whether this node can have been watched at any time: a quick no for most of what legacy senders report."""
+        return node in self.sniffers or node in self._presumed
 
     def is_connected(self, node: str, now: int) -> bool:
         """Whether this node's sniffer was heard lately."""

@@ -15,7 +15,8 @@ from network_mapper.wire.report import JSON, MSGPACK, ROWS, Client, Report
 
 _msgpack = msgspec.msgpack.Decoder(Report)
 _json = msgspec.json.Decoder(Report)
-_encoder = msgspec.msgpack.Encoder()
+encode = msgspec.msgpack.Encoder().encode
+"""A report's MessagePack bytes."""
 
 
 class ReportError(ValueError):
@@ -39,7 +40,7 @@ def decode(body: bytes, encoding: str) -> tuple[Report, bytes, Tally]:
         if encoding == MSGPACK:
             return _msgpack.decode(body), body, Tally()
         report = _json.decode(body)
-        return report, _encoder.encode(report), Tally()
+        return report, encode(report), Tally()
     except msgspec.ValidationError:
         pass
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
@@ -69,7 +70,7 @@ def _salvage(body: bytes, encoding: str) -> tuple[Report, bytes, Tally]:
         client = _client(item, drops)
         if client is not None:
             report.clients.append(client)
-    return report, _encoder.encode(report), drops
+    return report, encode(report), drops
 
 
 def _client(item: Any, drops: Tally) -> Client | None:

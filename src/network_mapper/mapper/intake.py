@@ -10,21 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+import uuid
 from typing import TYPE_CHECKING
 
-from network_mapper.mapper.decode import ReportError, decode
+from network_mapper.mapper.decode import ReportError, decode, encode
+from network_mapper.mapper.model_metrics import ModelCounters
 from network_mapper.model import Drop, Tally
 from network_mapper.store import StoreUnavailableError
-from network_mapper.wire.report import Receipt
+from network_mapper.wire.report import LEGACY_NODE, Receipt, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from network_mapper.mapper.state import State
     from network_mapper.store import Writer
-    from network_mapper.wire.report import Report
+    from network_mapper.wire.report import Client
 
 _log = logging.getLogger(__name__)
+
+
+_PAUSE = 0.05
+"""Seconds between two tries to take in what a sender is held for."""
+
+_MOST_HELD = 1024
+"""Senders that are held at once: one for each node of a large cluster."""
 
 
 class BusyError(Exception):
@@ -39,9 +49,29 @@ class Intake:
         writer: Makes them durable.
         clock: Milliseconds since the epoch.
         max_reports: Reports on their way to the disk at once.
+        obstacle: Why no report can be resolved at present; empty when they can.
+        patience: Seconds for which a sender that cannot retry is held before it is refused.
+
+    Attributes:
+        counters: What such senders reported, and what of it was refused.
     """
 
-    def __init__(self, state: State, writer: Writer, clock: Callable[[], int], max_reports: int) -> None:
+    def __init__(
+        self,
+        state: State,
+        writer: Writer,
+        clock: Callable[[], int],
+        max_reports: int,
+        *,
+        obstacle: Callable[[], str] = str,
+        patience: float = 2.0,
+    ) -> None:
+        self._obstacle = obstacle
+        self._patience = patience
+        self.counters = ModelCounters()
+        self._boot = uuid.uuid4().hex
+        self._sequence = 0
+        self._held = 0
         self._state = state
         self._writer = writer
         self._clock = clock
@@ -75,9 +105,59 @@ class Intake:
         if waiting is not None:
             state.drops.add(Drop.REPORT_REPEATED)
             return await asyncio.shield(waiting)
+        self._check_capacity()
+        return await self._journal(key, report, packed, drops, rows)
+
+    async def take(self, clients: list[Client], base: int, drops: Tally) -> None:
+        """Take in rows of a sender that has no report of its own to number, and that may not come again.
+
+        Args:
+            clients: The rows.
+            base: Milliseconds since the epoch that their times are relative to.
+            drops: What was lost in decoding them, in rows.
+
+        Raises:
+            ReportError: They cannot be applied.
+            BusyError: They could not be made durable for as long as the sender is held.
+        """
+        state = self._state
+        state.reports += 1
+        rows = sum(client.rows() for client in clients)
+        if not rows and not drops:
+            return
+        if self._held >= _MOST_HELD:
+            state.drops.add(Drop.REPORT_HELD_TOO_LONG)
+            self.counters.dropped(clients)
+            raise BusyError("as many reports as allowed are waiting")
+        self._held += 1
+        try:
+            await self._hold(clients, base, drops, rows)
+        finally:
+            self._held -= 1
+
+    async def _hold(self, clients: list[Client], base: int, drops: Tally, rows: int) -> None:
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                self._check_capacity()
+                self._sequence += 1
+                report = Report(LEGACY_NODE, self._boot, self._sequence, base, clients=clients)
+                await self._journal((LEGACY_NODE, self._boot, self._sequence), report, encode(report), drops, rows)
+            except BusyError:
+                if time.monotonic() + _PAUSE > deadline:
+                    self._state.drops.add(Drop.REPORT_HELD_TOO_LONG)
+                    self.counters.dropped(clients)
+                    raise
+                await asyncio.sleep(_PAUSE)
+            else:
+                self.counters.reported(clients)
+                return
+
+    def _check_capacity(self) -> None:
+        if obstacle := self._obstacle():
+            raise BusyError(obstacle)
         if len(self._under_way) >= self._max_reports:
             raise BusyError("as many reports as allowed are being worked on")
-        return await self._journal(key, report, packed, drops, rows)
 
     async def _journal(
         self, key: tuple[str, str, int], report: Report, packed: bytes, drops: Tally, rows: int

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from network_mapper.mapper import resolve
 from network_mapper.mapper.coverage import SKEW
 from network_mapper.mapper.graph import ATTEMPTS, CONNECTIONS, COUNTER
-from network_mapper.model import Drop, External, Kind, Tally
+from network_mapper.model import Ambiguous, Drop, External, Kind, Service, ServiceRef, Tally, Workload
 from network_mapper.store.database import MINUTE
 from network_mapper.store.writer import Sample
+from network_mapper.wire.report import LEGACY_NODE
 
 if TYPE_CHECKING:
     from network_mapper.cluster.index import Index
     from network_mapper.mapper.coverage import Coverage
     from network_mapper.mapper.graph import Entry, Graph
+    from network_mapper.model import Peer
     from network_mapper.wire.report import Client, Flow, Lookup, Report
 
 _MEMO_ROWS = 150_000
@@ -30,6 +32,19 @@ FlowKey = tuple[str, int, str, str, int]
 
 
 _PROTOCOLS = frozenset(("tcp", "udp", "sctp"))
+_REQUEST_PROTOCOLS = frozenset(("http", "kafka", "aws", "gcp", "azure"))
+
+
+class Rules(NamedTuple):
+    """What is left out of the map.
+
+    Attributes:
+        excluded: Namespaces; an edge with an end in one of them is dropped.
+        external: Whether the world outside the cluster is drawn.
+    """
+
+    excluded: frozenset[str] = frozenset()
+    external: bool = True
 
 
 class _Memo:
@@ -61,13 +76,16 @@ class Merger:
         index: Who has which address.
         graph: Where the counts go.
         coverage: Which nodes are watched.
+        rules: What is left out.
     """
 
-    def __init__(self, index: Index, graph: Graph, coverage: Coverage) -> None:
+    def __init__(self, index: Index, graph: Graph, coverage: Coverage, rules: Rules | None = None) -> None:
+        self._rules = rules or Rules()
         self._index = index
         self._graph = graph
         self._coverage = coverage
         self._memos: dict[str, _Memo] = {}
+        """By client, as reports write it."""
         self._dependants: dict[str, tuple[str, set[str]]] = {}
         """By address or name: its text, and the clients whose remembered rows depend on it."""
         self._rows = 0
@@ -97,18 +115,29 @@ class Merger:
                 self._slowly(_Row(group, None, report, now, drops))
             elif memo.client.node == report.node:
                 self._quickly(_Row(group, memo, report, now, drops))
-            elif not self._elsewhere(memo.client, group, report, now, drops):
+            elif self._elsewhere(memo.client, group, report, now, drops):
+                pass
+            elif report.node == LEGACY_NODE:
+                self._quickly(_Row(group, memo, report, now, drops))
+            else:
                 self._slowly(_Row(group, None, report, now, drops))
+            if group.requests or group.volumes:
+                self._watched(_Row(group, None, report, now, drops))
         return drops
 
-    def _remember(self, address: str) -> _Memo | None:
-        """Resolve a client to its present owner, where there is one for certain."""
+    def _remember(self, client: str) -> _Memo | None:
+        """Resolve a client to its present owner, where there is one for certain and the index tells when it changes."""
         if self._rows >= _MEMO_ROWS or len(self._memos) >= _MEMO_ROWS:
             self.forget_all()
-        found = resolve.client_at(self._index, address, resolve.NOW)
+        found = resolve.client_at(self._index, client, resolve.NOW)
         if isinstance(found, Drop) or found.end < resolve.FOREVER:
             return None
-        memo = self._memos[address] = _Memo(found)
+        address = resolve.address_of(client)
+        if address is None:
+            return None
+        memo = self._memos[client] = _Memo(found)
+        if address != client:
+            self._note(client, address)
         return memo
 
     def _quickly(self, row: _Row) -> None:
@@ -177,9 +206,11 @@ class Merger:
 
     def _elsewhere(self, client: resolve.Client, group: Client, report: Report, now: int, drops: Tally) -> bool:
         """Drop what the client's own node counts: the usual case of a connection between two nodes."""
+        if not self._coverage.is_known(client.node):
+            return False
         rows: list[Flow | Lookup] = [*group.connections, *group.attempts, *group.sockets, *group.lookups]
-        if not client.node or not rows:
-            return not rows
+        if not rows:
+            return True
         earliest = report.base + min(row.first for row in rows)
         latest = report.base + max(row.last for row in rows)
         covers = self._coverage.covers
@@ -202,13 +233,16 @@ class Merger:
         span = self._span(row, flow.first, flow.last)
         if span is None:
             return
-        if flow.port == 0 or flow.protocol not in _PROTOCOLS:
+        if (flow.port == 0 and row.report.node != LEGACY_NODE) or flow.protocol not in _PROTOCOLS:
             row.drops.add(Drop.ROW_MALFORMED)
             return
-        server = resolve.server_at(self._index, flow, span[1])
+        server = resolve.server_at(
+            self._index, flow.server, flow.port, flow.protocol, span[1], answered_by=flow.answered_by
+        )
         entry = self._edge(row, span[1], server, flow.port, flow.protocol)
         if entry is None:
             return
+        entry.by_address = "@" in flow.server and (entry.by_address or not entry.edge.last_seen)
         self._graph.add(entry, kind, flow.count, *span)
         self._graph.sample(
             entry,
@@ -223,9 +257,12 @@ class Merger:
                 flow.answered_by,
             ),
         )
-        memo = self._lasting(row, span[1], server)
-        if memo is not None:
-            server_text, answered_by = self._note(row, flow.server), self._note(row, flow.answered_by)
+        address = resolve.address_of(flow.server)
+        memo = self._lasting(row, span[1], server) if address is not None else None
+        if memo is not None and address is not None:
+            client = row.group.address
+            noted, answered_by = self._note(client, address), self._note(client, flow.answered_by)
+            server_text = noted if noted == flow.server else flow.server
             memo.flows[server_text, flow.port, intern(flow.protocol), answered_by, flow.answered_port] = entry
 
     def _lookup(self, row: _Row, lookup: Lookup) -> None:
@@ -247,7 +284,41 @@ class Merger:
         if memo is not None:
             memo.lookups[lookup.name] = entry
             for key in self._index.keys_of(lookup.name):
-                self._note(row, key)
+                self._note(row.group.address, key)
+
+    def _watched(self, row: _Row) -> None:
+        """Merge what watchers and meters say; only one of them sees it, so no node's sighting goes before."""
+        for request in row.group.requests:
+            span = self._span(row, request.first, request.last)
+            if span is None:
+                continue
+            service = _service_ref(request.service)
+            if request.protocol not in _REQUEST_PROTOCOLS or (request.service and service is None):
+                row.drops.add(Drop.ROW_MALFORMED)
+                continue
+            server = resolve.server_at(self._index, request.server, 0, request.protocol, span[1])
+            if service is not None and isinstance(server, resolve.Server):
+                server = server._replace(service=service)
+            entry = self._edge(row, span[1], server, 0, request.protocol, anywhere=True)
+            if entry is None:
+                continue
+            self._graph.add_requests(entry, request.count, *span)
+            if not self._graph.detail(entry, request.name, request.action):
+                row.drops.add(Drop.DETAILS_FULL)
+            self._sample(row, entry, "requests", request.server, span[1])
+        for volume in row.group.volumes:
+            span = self._span(row, volume.first, volume.last)
+            if span is None:
+                continue
+            server = resolve.server_at(self._index, volume.server, 0, "ip", span[1])
+            entry = self._edge(row, span[1], server, 0, "ip", anywhere=True)
+            if entry is not None:
+                self._graph.add_volume(entry, volume.bytes, volume.flows, *span)
+                self._sample(row, entry, "volumes", volume.server, span[1])
+
+    def _sample(self, row: _Row, entry: Entry, kind: str, server: str, seen: int) -> None:
+        client = row.group.address
+        self._graph.sample(entry, Sample(entry.number, seen, row.report.node, kind, client, server, 0, ""))
 
     def _span(self, row: _Row, first: int, last: int) -> tuple[int, int] | None:
         """A row's times on the epoch, or None where they make no sense."""
@@ -264,8 +335,20 @@ class Merger:
             return None
         return max(first, self.reset_at), last
 
-    def _edge(self, row: _Row, instant: int, server: resolve.Server | Drop, port: int, protocol: str) -> Entry | None:
-        """The edge that a row belongs to, or None with the reason counted."""
+    def _edge(
+        self,
+        row: _Row,
+        instant: int,
+        server: resolve.Server | Drop,
+        port: int,
+        protocol: str,
+        *,
+        anywhere: bool = False,
+    ) -> Entry | None:
+        """The edge that a row belongs to, or None with the reason counted.
+
+        `anywhere` says that the row counts whichever node it comes from.
+        """
         memo = row.memo
         client: resolve.Client | Drop
         if memo is not None and instant >= memo.client.start:
@@ -279,7 +362,11 @@ class Merger:
             reason = server
         elif isinstance(client.peer, External) and isinstance(server.peer, External):
             reason = Drop.BOTH_EXTERNAL
-        elif not self._counts(client, server, row, instant):
+        elif not self._rules.external and (isinstance(client.peer, External) or isinstance(server.peer, External)):
+            reason = Drop.EXTERNAL_LEFT_OUT
+        elif self._rules.excluded and self._is_excluded(client, server):
+            reason = Drop.NAMESPACE_EXCLUDED
+        elif not anywhere and not self._counts(client, server, row, instant):
             reason = Drop.SEEN_ELSEWHERE
         else:
             entry = self._graph.entry(client.peer, server.peer, server.service, port, protocol)
@@ -287,6 +374,12 @@ class Merger:
                 return entry
         row.drops.add(reason)
         return None
+
+    def _is_excluded(self, client: resolve.Client, server: resolve.Server) -> bool:
+        excluded = self._rules.excluded
+        if server.service is not None and server.service.namespace in excluded:
+            return True
+        return any(not excluded.isdisjoint(_namespaces(peer)) for peer in (client.peer, server.peer))
 
     def _counts(self, client: resolve.Client, server: resolve.Server, row: _Row, instant: int) -> bool:
         """Whether the sighting of this node is the one that counts.
@@ -313,14 +406,14 @@ class Merger:
         self._rows += 1
         return memo
 
-    def _note(self, row: _Row, key: str) -> str:
+    def _note(self, client: str, key: str) -> str:
         """Note that a client's rows depend on `key`; returns the one text that stands for it in all of them."""
         if not key:
             return ""
         held = self._dependants.get(key)
         if held is None:
             held = self._dependants[key] = (key, set())
-        held[1].add(row.group.address)
+        held[1].add(client)
         return held[0]
 
 
@@ -330,3 +423,17 @@ def _flows_of(group: Client) -> tuple[tuple[Kind, list[Flow]], ...]:
         (Kind.ATTEMPTS, group.attempts),
         (Kind.SOCKETS, group.sockets),
     )
+
+
+def _namespaces(peer: Peer) -> tuple[str, ...]:
+    match peer:
+        case Workload() | Service():
+            return (peer.namespace,)
+        case Ambiguous(candidates):
+            return tuple(namespace for candidate in candidates for namespace in _namespaces(candidate))
+    return ()
+
+
+def _service_ref(text: str) -> ServiceRef | None:
+    namespace, _, name = text.partition("/")
+    return ServiceRef(name, namespace) if namespace and name else None

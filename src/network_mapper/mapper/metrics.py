@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, UnknownMetricFamily
 from prometheus_client.registry import Collector
 
 from network_mapper import __version__
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from network_mapper.mapper.model_metrics import ModelCounters
     from network_mapper.mapper.state import State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -28,8 +29,9 @@ _PREFIX = "network_mapper_mapper_"
 class StateCollector(Collector):
     """The state as metrics."""
 
-    def __init__(self, state: State, clock: Callable[[], int]) -> None:
+    def __init__(self, state: State, counters: ModelCounters, clock: Callable[[], int]) -> None:
         self._state = state
+        self._counters = counters
         self._clock = clock
 
     def collect(self) -> Iterable[Metric]:
@@ -50,6 +52,9 @@ class StateCollector(Collector):
         yield GaugeMetricFamily(_PREFIX + "sniffers_connected", "Sniffers heard of lately.", value=connected)
         for name, value in state.index.counts().items():
             yield GaugeMetricFamily(f"{_PREFIX}cluster_{name}", f"Known {name} of the cluster.", value=value)
+        for name, value in self._counters.items():
+            # Untyped, because a counter's name gets an ending that the model's names do not have.
+            yield UnknownMetricFamily(name, "As of the Otterize network mapper, for its dashboards.", value=value)
         build = GaugeMetricFamily(_PREFIX + "build_info", "Always 1.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
@@ -58,9 +63,9 @@ class StateCollector(Collector):
 class Metrics:
     """The text that is scraped."""
 
-    def __init__(self, state: State, clock: Callable[[], int]) -> None:
+    def __init__(self, state: State, counters: ModelCounters, clock: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(StateCollector(state, clock))
+        self._registry.register(StateCollector(state, counters, clock))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 

@@ -21,12 +21,15 @@ from network_mapper.cluster.index import (
     canonical,
 )
 from network_mapper.model import Ambiguous, Drop, External, Node, Peer, Service, ServiceRef, Workload
+from network_mapper.wire import party
 
 if TYPE_CHECKING:
     from network_mapper.cluster.index import Index
-    from network_mapper.wire.report import Flow
 
 __all__ = ["FOREVER", "NOW", "Client", "Server", "client_at", "name_at", "server_at"]
+
+API_SERVER = Service("kubernetes", "default")
+"""The cluster's own API, which is no pod in many clusters."""
 
 NOW = FOREVER - 1
 """An instant at which only the present owners hold their addresses."""
@@ -68,11 +71,35 @@ class Server(NamedTuple):
     end: int
 
 
+def address_of(text: str) -> str | None:
+    """The address whose owners decide who a party is; None where it is not an address that decides."""
+    if (address := canonical(text)) is not None:
+        # Only the canonical text is what the index tells about.
+        return address if address == text else None
+    who = party.read(text)
+    return canonical(who.address) if who is not None and not who.kind else None
+
+
 def client_at(index: Index, text: str, instant: int) -> Client | Drop:
-    """Find out who had a client's address."""
+    """Find out who a client is.
+
+    Args:
+        index: The cluster.
+        text: An address, or another party (`wire.party`).
+        instant: Milliseconds since the epoch.
+    """
     address = canonical(text)
-    if address is None:
-        return Drop.ADDRESS_INVALID
+    if address is not None:
+        return _client_at(index, address, instant)
+    found = _named(index, text, instant)
+    if isinstance(found, Drop):
+        return found
+    if isinstance(found, Server):
+        return Client(found.peer, found.node, found.start, found.end)
+    return _client_at(index, found, instant)
+
+
+def _client_at(index: Index, address: str, instant: int) -> Client | Drop:
     match index.at(address, instant):
         case Claim(owner=PodEntry() as pod) as claim:
             return Client(pod.workload, pod.node, claim.start, claim.end)
@@ -82,28 +109,84 @@ def client_at(index: Index, text: str, instant: int) -> Client | Drop:
             return Drop.CLIENT_IS_SERVICE
         case Contested(owners=owners):
             return Client(_ambiguous(owners), "", instant, instant)
+    if index.is_control_plane(address):
+        return Client(API_SERVER, "", instant, instant)
     if (refused := _refusal(index, address, Drop.CLIENT_UNKNOWN)) is not None:
         return refused
     return Client(_outside(address), "", instant, instant)
 
 
-def server_at(index: Index, flow: Flow, instant: int) -> Server | Drop:
-    """Find out who was dialled, with the help of the address that answered where the node saw it."""
-    address = canonical(flow.server)
+def server_at(
+    index: Index, text: str, port: int, protocol: str, instant: int, *, answered_by: str = ""
+) -> Server | Drop:
+    """Find out who was dialled.
+
+    Args:
+        index: The cluster.
+        text: An address, or another party (`wire.party`).
+        port: That was dialled; 0 where it is not known.
+        protocol: In lower case.
+        instant: Milliseconds since the epoch.
+        answered_by: The address that answered, where the node saw it.
+    """
+    address = canonical(text)
     if address is None:
-        return Drop.ADDRESS_INVALID
-    match index.dialled(address, flow.port, flow.protocol, instant):
+        found = _named(index, text, instant)
+        if isinstance(found, Server | Drop):
+            return found
+        address = found
+    match index.dialled(address, port, protocol, instant):
         case Claim(owner=ServiceEntry() as service) as claim:
-            return _behind(index, service, claim, flow.answered_by, instant)
+            server = _behind(index, service, claim, answered_by, instant)
+            return server._replace(entry_node=index.node_of(address, instant))
         case Claim(owner=PodEntry() as pod) as claim:
             return Server(pod.workload, None, pod.node, "", claim.start, claim.end)
         case Claim(owner=NodeEntry() as node) as claim:
-            return _behind_node(index, node, claim, flow.answered_by, instant)
+            return _behind_node(index, node, claim, answered_by, instant)
         case Contested(owners=owners):
             return Server(_ambiguous(owners), None, "", "", instant, instant)
     if (refused := _refusal(index, address, Drop.SERVER_UNKNOWN)) is not None:
         return refused
     return Server(_outside(address), None, "", "", instant, instant)
+
+
+def _named(index: Index, text: str, instant: int) -> Server | Drop | str:
+    """Who a party is that is no plain address, or the plain address by which it is to be found.
+
+    A host name beside an address settles which of the address's owners is meant. Where a pod of another name had the
+    address, the sighting is nobody's; where no pod had it (a node's name beside its address) the name adds nothing.
+    """
+    who = party.read(text)
+    if who is None:
+        return Drop.ADDRESS_INVALID
+    if who.kind == party.EXTERNAL:
+        return Server(External(who.name), None, "", "", 0, FOREVER)
+    if who.kind == party.WORKLOAD:
+        workload = index.workload_named(who.namespace, who.name) or Workload(who.name, who.namespace, "")
+        return Server(workload, None, "", "", instant, instant)
+    if not who.kind:
+        address = canonical(who.address)
+        if address is None:
+            return Drop.ADDRESS_INVALID
+        pod = index.hosted(who.name, address, instant)
+        if pod is None:
+            return Drop.HOSTNAME_MISMATCH if _may_be_a_pod(index, address, instant) else address
+    elif who.kind == party.POD:
+        pod = index.pod(who.namespace, who.name, instant)
+    else:
+        pod = index.application(who.namespace, who.name, instant)
+    if pod is None:
+        return Drop.POD_UNKNOWN
+    return Server(pod.workload, None, pod.node, "", pod.start, pod.end)
+
+
+def _may_be_a_pod(index: Index, address: str, instant: int) -> bool:
+    match index.at(address, instant):
+        case Claim(owner=PodEntry()):
+            return True
+        case Contested(owners=owners):
+            return any(isinstance(owner, PodEntry) for owner in owners)
+    return False
 
 
 def name_at(index: Index, name: str, instant: int) -> Server | Drop:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from network_mapper.mapper.coverage import Coverage
 from network_mapper.mapper.decode import ReportError, decode
 from network_mapper.mapper.graph import Graph
-from network_mapper.mapper.merge import Merger
+from network_mapper.mapper.merge import Merger, Rules
 from network_mapper.model import Tally
 from network_mapper.store import Checkpoint, Database, StoreUnavailableError
-from network_mapper.wire.report import MSGPACK, Receipt
+from network_mapper.wire.report import LEGACY_NODE, MSGPACK, Receipt
 
 if TYPE_CHECKING:
     from network_mapper.cluster.index import Index
@@ -44,11 +44,11 @@ class State:
         journaled: Number of the newest journal row that is applied.
     """
 
-    def __init__(self, index: Index, max_edges: int) -> None:
+    def __init__(self, index: Index, max_edges: int, rules: Rules | None = None) -> None:
         self.index = index
         self.graph = Graph(max_edges)
         self.coverage = Coverage()
-        self._merger = Merger(index, self.graph, self.coverage)
+        self._merger = Merger(index, self.graph, self.coverage, rules)
         self._writing = asyncio.Lock()
         self._reset: tuple[int, int] | None = None
         self.drops = Tally()
@@ -60,8 +60,8 @@ class State:
         self.reset_at = 0
         self.journaled = 0
 
-    def restore(self, database: Database, now: int) -> int:
-        """Read the map from the store; returns how many journaled reports were applied again."""
+    def restore(self, database: Database, now: int) -> None:
+        """Read the map from the store, without the reports in its journal."""
         meta = database.meta()
         self.store, self.epoch = meta["store"], int(meta["epoch"])
         self.reset_at = self._merger.reset_at = int(meta["reset_at"])
@@ -71,6 +71,12 @@ class State:
             edge.details = details.get(number, {})
             self.graph.restore(number, edge, samples.get(number, 0))
         self.coverage.restore(database.sequences(), now)
+
+    def replay(self, database: Database, now: int) -> int:
+        """Apply the journal's reports again; returns how many.
+
+        The cluster must be known by then, and no report have been taken yet.
+        """
         waiting = []
         for number, received, body in database.journal():
             try:
@@ -78,7 +84,8 @@ class State:
             except ReportError as error:
                 _log.error("a journaled report cannot be read", extra={"number": number, "reason": str(error)})
         for _, received, report in waiting:
-            self.coverage.presume(report.node, max(now, received))
+            if report.node != LEGACY_NODE:
+                self.coverage.presume(report.node, max(now, received))
         applied = 0
         for number, received, report in waiting:
             self.journaled = number
@@ -98,7 +105,7 @@ class State:
         merged = rows
         for reason, count in self._merger.apply(report, now).items():
             lost[reason] = lost.get(reason, 0) + count
-            merged -= count
+            merged -= count if reason.unit == "rows" else 0
         self.coverage.count(report, now)
         self.rows += rows + sum(drops.values())
         self.merged += merged

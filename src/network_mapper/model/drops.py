@@ -111,6 +111,12 @@ class Drop(enum.StrEnum):
         "rows",
         "one end is in a namespace that is left out (--excluded-namespaces)",
     )
+    EXTERNAL_LEFT_OUT = (
+        "external_left_out",
+        Hop.RESOLVE,
+        "rows",
+        "one end is outside the cluster, and such edges are switched off (--no-capture-external)",
+    )
     BOTH_EXTERNAL = ("both_external", Hop.RESOLVE, "rows", "neither end belongs to the cluster")
     SEEN_ELSEWHERE = ("seen_elsewhere", Hop.RESOLVE, "rows", "another node counts it: the client runs there")
 

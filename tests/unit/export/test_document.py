@@ -10,6 +10,7 @@ from network_mapper.model import Edge, External, Workload
 from network_mapper.wire.api import MapDocument
 
 NOW = 1_800_000_000_000
+NO_REQUESTS = {"requests": 0, "bytes": 0, "flows": 0}
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def test_document_of_one_pair(answer, edges):
                 "attempts": 1,
                 "lookups": 7,
                 "sockets": 2,
+                **NO_REQUESTS,
                 "first_seen": "2027-01-15T07:58:25.000Z",
                 "last_seen": "2027-01-15T07:59:55.000Z",
                 "ports": [
@@ -46,8 +48,10 @@ def test_document_of_one_pair(answer, edges):
                         "attempts": 0,
                         "lookups": 7,
                         "sockets": 0,
+                        **NO_REQUESTS,
                         "first_seen": "2027-01-15T07:58:25.000Z",
                         "last_seen": "2027-01-15T07:59:54.000Z",
+                        "details": {},
                     },
                     {
                         "port": 80,
@@ -57,8 +61,10 @@ def test_document_of_one_pair(answer, edges):
                         "attempts": 1,
                         "lookups": 0,
                         "sockets": 2,
+                        **NO_REQUESTS,
                         "first_seen": "2027-01-15T07:58:30.000Z",
                         "last_seen": "2027-01-15T07:59:55.000Z",
+                        "details": {},
                     },
                 ],
             }

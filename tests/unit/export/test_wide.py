@@ -4,11 +4,11 @@ NOW = 1_800_000_000_000
 
 
 TABLE = """\
-CLIENT         SERVER                SERVICE      PORT      CONNECTIONS  ATTEMPTS  LOOKUPS  SOCKETS  LAST SEEN
-shop/frontend  shop/ads              shop/ads     dns                 0         0        7        0     6s ago
-shop/frontend  shop/ads              shop/ads     80/tcp              3         1        0        2     5s ago
-shop/frontend  shop/cache (service)  -            6379/tcp            0         4        0        0     0s ago
-shop/frontend  db/postgres           db/postgres  5432/tcp            9         0        0        0     0s ago
+CLIENT         SERVER                SERVICE      PORT      CONNECTIONS  ATTEMPTS  LOOKUPS  SOCKETS  REQUESTS  LAST SEEN
+shop/frontend  shop/ads              shop/ads     dns                 0         0        7        0         0     6s ago
+shop/frontend  shop/ads              shop/ads     80/tcp              3         1        0        2         0     5s ago
+shop/frontend  shop/cache (service)  -            6379/tcp            0         4        0        0         0     0s ago
+shop/frontend  db/postgres           db/postgres  5432/tcp            9         0        0        0         0     0s ago
 """
 
 

@@ -4,7 +4,9 @@ import sqlite3
 
 import pytest
 
+from network_mapper.model import Edge, Node
 from network_mapper.store import Database, StoreError
+from network_mapper.store.database import counts_between
 
 
 def test_a_new_file_gets_an_identity_that_stays(tmp_path):
@@ -81,3 +83,37 @@ def test_a_file_in_use_by_another_writer_is_named(tmp_path):
     with pytest.raises(StoreError, match="in use by another mapper"):
         Database(path, timeout=0.05)
     other.close()
+
+
+def test_a_file_of_the_first_schema_is_brought_up_to_this_one(tmp_path):
+    path = str(tmp_path / "map.db")
+    connection = sqlite3.connect(path)
+    counts = ", ".join(f"{name} INTEGER NOT NULL" for name in FIRST_COUNTS)
+    connection.executescript(f"""
+        CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+        CREATE TABLE edges (id INTEGER PRIMARY KEY, client TEXT NOT NULL, server TEXT NOT NULL, service TEXT,
+            port INTEGER NOT NULL, protocol TEXT NOT NULL, {counts});
+        CREATE TABLE minutes (start INTEGER NOT NULL, edge INTEGER NOT NULL, {counts}, PRIMARY KEY (start, edge));
+        CREATE TABLE hours (start INTEGER NOT NULL, edge INTEGER NOT NULL, {counts}, PRIMARY KEY (start, edge));
+        CREATE TABLE samples (edge INTEGER NOT NULL);
+        CREATE TABLE sequences (node TEXT NOT NULL, boot TEXT NOT NULL, sequence INTEGER NOT NULL, heard INTEGER);
+        CREATE TABLE journal (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL);
+        INSERT INTO meta VALUES ('store', 'abc'), ('epoch', '3'), ('reset_at', '0');
+        INSERT INTO edges VALUES (7, '{{"type":"node","name":"a"}}', '{{"type":"node","name":"b"}}', NULL, 80, 'tcp',
+            5, 1, 0, 2, 100, 200);
+        INSERT INTO minutes VALUES (0, 7, 5, 1, 0, 2, 100, 200);
+        PRAGMA application_id = {0x6E6D6170};
+        PRAGMA user_version = 1;
+    """)  # noqa: S608  our own names
+    connection.close()
+    for _ in range(2):
+        database = Database(path)
+        assert database.meta()["epoch"] == "3"
+        (stored,) = database.edges()
+        assert stored == (7, Edge(Node("a"), Node("b"), None, 80, "tcp", 5, 1, 0, 2, 100, 200))
+        assert database.details() == {}
+        database.close()
+    assert counts_between(path, 0, 1) == {7: (5, 1, 0, 2, 100, 200, 0, 0, 0)}
+
+
+FIRST_COUNTS = ("connections", "attempts", "lookups", "sockets", "first_seen", "last_seen")

@@ -86,7 +86,9 @@ def test_a_checkpoint_writes_edges_counts_and_sequences_and_empties_the_journal(
 
 def test_differences_add_up_in_totals_and_buckets(owner, path):
     owner.write(edges=[(1, EDGE)], buckets=[(60_000, 1, 5, 0, 2, 0, 60_100, 60_900, *REST)])
-    owner.write(buckets=[(60_000, 1, 3, 0, 0, 1, 60_050, 61_000, *REST), (120_000, 1, 1, 0, 0, 0, 120_001, 120_001, *REST)])
+    owner.write(
+        buckets=[(60_000, 1, 3, 0, 0, 1, 60_050, 61_000, *REST), (120_000, 1, 1, 0, 0, 0, 120_001, 120_001, *REST)]
+    )
     assert read(path, "SELECT connections, lookups, sockets, first_seen, last_seen FROM edges") == [
         (9, 2, 1, 60_050, 120_001)
     ]
@@ -106,7 +108,9 @@ def test_a_reset_empties_the_tables_and_keeps_what_came_after_it(owner, path):
 
 
 def test_minutes_become_part_of_their_hour_without_changing_any_sum(owner, path):
-    owner.write(edges=[(1, EDGE)], buckets=[(n * MINUTE, 1, 1, 0, 0, 0, n * MINUTE, n * MINUTE, *REST) for n in range(90)])
+    owner.write(
+        edges=[(1, EDGE)], buckets=[(n * MINUTE, 1, 1, 0, 0, 0, n * MINUTE, n * MINUTE, *REST) for n in range(90)]
+    )
     for _ in range(70):
         owner.write(now=4 * HOUR)
     assert read(path, "SELECT count(*), sum(connections) FROM minutes") == [(20, 20)]
