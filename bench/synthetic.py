@@ -28,6 +28,11 @@ def service_address(workload: int) -> str:
     return f"10.96.{workload // 250}.{workload % 250 + 2}"
 
 
+def service_name(workload: int) -> str:
+    """DNS name of a workload's service."""
+    return f"app-{workload}.load.svc.cluster.local"
+
+
 def node_of(pod: int, nodes: int) -> str:
     """Node that a pod runs on."""
     return f"node-{pod % nodes:04d}"
