@@ -25,16 +25,16 @@ command = serve_command(
     text="""Run the mapper: gather reports, draw the map, serve it.
 
     It takes the sniffers' reports, finds out whose addresses they name, keeps the map on disk, and answers the other
-    commands. The cluster comes from a snapshot: the objects as kubectl prints them, in one file or a folder.
+    commands. It follows the cluster through the Kubernetes API: the one whose pod it is, or the one of a kubeconfig.
+    With --snapshot it reads the objects as kubectl prints them instead, from one file or a folder.
     """,
     examples=[
+        ("mapper --listen :9090 --store /var/lib/network-mapper/map.db", "in a pod of the cluster"),
+        ("mapper --context staging", "for the cluster of a context of the kubeconfig"),
         (
             "mapper --snapshot cluster.yaml",
             "with: kubectl get pods,services,nodes,endpointslices,replicasets -A -o yaml > cluster.yaml",
         ),
-        (
-            "mapper --snapshot cluster/ --listen 127.0.0.1:9090 --store /var/lib/network-mapper/map.db",
-            "on this machine only",
-        ),
+        ("mapper --config mapper.toml", "with settings from a file"),
     ],
 )

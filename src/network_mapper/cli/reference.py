@@ -11,65 +11,108 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from network_mapper.cli.serve import CONFIG_HELP, default_text
 from network_mapper.mapper.settings import MapperSettings
-from network_mapper.settings import settings_of
+from network_mapper.settings import CONFIG_ENV, LARGEST_FILE, LogSettings, settings_of
 from network_mapper.sniffer.settings import SnifferSettings
 
 if TYPE_CHECKING:
     from network_mapper.settings import Setting
 
-_INTRODUCTION = """\
+_INTRODUCTION = f"""\
 # Configuration
 
-Everything that can be set about `network-mapper mapper` and `network-mapper sniffer`. Each setting is a flag and an
-environment variable; a flag wins over the variable, the variable over the default. An empty variable counts as not
-set. A boolean is switched by `--x` and `--no-x`, or by a variable that is `true` or `false`.
+Everything that can be set about `network-mapper mapper` and `network-mapper sniffer`. Each setting is a flag, an
+environment variable and a key of a file:
+
+```sh
+network-mapper sniffer --report-interval 500ms            # 1. a flag wins over
+NETWORK_MAPPER_REPORT_INTERVAL=500ms                      # 2. our variable, that over
+OTTERIZE_SNIFFER_REPORT_INTERVAL=500ms                    # 3. a variable of the Otterize network mapper, that over
+network-mapper sniffer --config /etc/network-mapper.toml  # 4. the file, and that over the default
+```
+
+An empty variable counts as not set.
+
+The file is TOML without tables: the names of the flags, without the dashes before them. A key that does not exist, a
+value of another type, and a file of more than {LARGEST_FILE // 1024} KiB are errors.
+
+```toml
+# mapper.toml
+listen = ":9090"
+excluded-namespaces = ["istio-system", "linkerd", "kube-system"]
+remember-pods = "2h"      # or 7200
+enable-dns = true
+```
+
+| value | as a flag or in our variables | in a file | in variables of the Otterize network mapper |
+| --- | --- | --- | --- |
+| seconds | `90`, `0.5`, `500ms`, `1m`, `1h30m`, `2d` | a number, or text of these forms | `500ms`, `1m`; a number alone is in nanoseconds |
+| list | `a,b` or `a b`; `,` is the empty list | `["a", "b"]`, or text of these forms | `a b` |
+| boolean | `--x` and `--no-x`; `true`, `1`, `yes`, `on` and their opposites | `true`, `false` | `1 t T true True TRUE`; anything else is false, with a warning |
+
+Kubernetes sets variables for the Services of a namespace, such as `NETWORK_MAPPER_METRICS_PORT=tcp://10.0.0.1:2112`
+for a Service `network-mapper-metrics`. Where a number is wanted they are passed over.
+
+[migration.md](migration.md) lists every setting of the Otterize network mapper with what became of it.
 
 This page is written by `python -m network_mapper.cli.reference` from the declarations in the code, and a test
 compares them.
-"""
+"""  # noqa: E501  a row of a table is one line
 
 _COMMON = """\
-## All commands
+## Other commands
 
 | flag | variable | default | meaning |
 | --- | --- | --- | --- |
-| `--debug` | `NETWORK_MAPPER_DEBUG` | off | Show the traceback of an error; `mapper` and `sniffer` also log more. |
-| `--log-format FORMAT` | `NETWORK_MAPPER_LOG_FORMAT` | `auto` | Of `mapper` and `sniffer`: `text`, `json`, or `auto` (text on a terminal). |
+| `--debug` | `NETWORK_MAPPER_DEBUG` | off | Show the traceback of an error. |
 | `--mapper-url URL` | `NETWORK_MAPPER_MAPPER_URL` | `http://localhost:9090` | Of `list`, `status` and `reset`: where the mapper answers. |
 | `--namespace NAME` | `NETWORK_MAPPER_NAMESPACE` | all | Of `list`: only clients in these namespaces. |
 |  | `NO_COLOR` |  | Not empty: no colour, as on anything but a terminal. |
-"""  # noqa: E501  a row of a table is one line
+"""  # noqa: E501  likewise
 
 
 def _default(setting: Setting) -> str:
     if setting.default is msgspec.NODEFAULT:
         return "required"
-    if setting.type is bool:
-        return "on" if setting.default else "off"
-    if isinstance(setting.default, float):
-        return f"`{setting.default:g}`"
-    return f"`{setting.default}`" if setting.default not in ("", None) else ""
+    text = default_text(setting)
+    return text if not text or setting.form == "switch" else f"`{text}`"
 
 
 def _flag(setting: Setting) -> str:
-    if setting.type is bool:
-        return f"`{setting.flag}`, `--no-{setting.flag.removeprefix('--')}`"
+    if setting.form == "switch":
+        return f"`{setting.flag}`, `--no-{setting.key}`"
     return f"`{setting.flag} {setting.metavar}`" if setting.metavar else f"`{setting.flag}`"
 
 
-def _table(title: str, component: type[msgspec.Struct]) -> str:
-    lines = [f"## {title}\n", "| flag | variable | default | meaning |", "| --- | --- | --- | --- |"]
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _table(title: str, component: type[msgspec.Struct], *first: str) -> str:
+    lines = [
+        f"## {title}\n",
+        _row("flag", "variables", "key in a file", "default", "meaning"),
+        _row(*["---"] * 5),
+        *first,
+    ]
     for setting in settings_of(component):
-        cells = (_flag(setting), f"`{setting.env}`", _default(setting), setting.help)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        variables = ", ".join(f"`{name}`" for name in (setting.env, *setting.model_env))
+        lines.append(_row(_flag(setting), variables, f"`{setting.key}`", _default(setting), setting.help))
     return "\n".join(lines) + "\n"
 
 
 def render() -> str:
     """The whole page."""
+    config = _row("`--config FILE`", f"`{CONFIG_ENV}`", "", "", CONFIG_HELP)
     return "\n".join(
-        [_INTRODUCTION, _table("mapper", MapperSettings), _table("sniffer", SnifferSettings), _COMMON],
+        [
+            _INTRODUCTION,
+            _table("mapper", MapperSettings),
+            _table("sniffer", SnifferSettings),
+            _table("mapper and sniffer", LogSettings, config),
+            _COMMON,
+        ],
     )
 
 

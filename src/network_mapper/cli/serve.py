@@ -1,11 +1,14 @@
 """Commands that run a component until they are stopped: their options come from the component's settings.
 
-A flag, its environment variable, its default and its place in the help are one declaration (`network_mapper.settings`),
-and the check of a value is there too, so that a bad value reads the same wherever it came from.
+A flag, its environment variables, its key in a file, its default and its place in the help are one declaration
+(`network_mapper.settings`), and the check of a value is there too, so that a bad value reads the same wherever it came
+from.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,61 +16,66 @@ import msgspec
 
 from network_mapper.cli.command import Command, State
 from network_mapper.cli.errors import CliError
-from network_mapper.settings import PREFIX, Setting, SettingError, load, settings_of
+from network_mapper.settings import (
+    CONFIG_ENV,
+    LogSettings,
+    Setting,
+    SettingError,
+    load,
+    read_file,
+    settings_of,
+    without_effect,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Runner = Callable[[Any, dict[str, Any]], int]
 
-LOG_FORMATS = ("auto", "text", "json")
+logger = logging.getLogger(__name__)
+
+CONFIG_HELP = "TOML file with settings by the names of their flags, without the dashes before them."
+
+
+def default_text(setting: Setting) -> str:
+    """The default for people; empty where there is none to speak of."""
+    if setting.default is msgspec.NODEFAULT or setting.default in ("", None, ()):
+        return ""
+    if setting.form == "switch":
+        return "on" if setting.default else "off"
+    if isinstance(setting.default, float):
+        return f"{setting.default:.15g}"
+    if setting.form == "words":
+        return ",".join(setting.default)
+    return str(setting.default)
 
 
 def describe(setting: Setting) -> str:
-    """The help of a setting with its variable and its default."""
-    notes = [f"env {setting.env}"]
+    """The help of a setting with its variables and its default."""
+    notes = [f"env {' or '.join([setting.env, *setting.model_env])}"]
     if setting.default is msgspec.NODEFAULT:
         notes.append("required")
-    elif setting.type is bool:
-        notes.append(f"default: {'on' if setting.default else 'off'}")
-    elif isinstance(setting.default, float):
-        notes.append(f"default: {setting.default:g}")
-    elif setting.default not in ("", None):
-        notes.append(f"default: {setting.default}")
+    elif text := default_text(setting):
+        notes.append(f"default: {text}")
     return f"{setting.help} [{'; '.join(notes)}]"
 
 
 def option(setting: Setting) -> click.Option:
     """The flag of a setting; a boolean is a pair, `--x/--no-x`. None means that the flag was not given."""
-    if setting.type is bool:
-        names = [f"{setting.flag}/--no-{setting.flag.removeprefix('--')}", setting.field]
+    if setting.form == "switch":
+        names = [f"{setting.flag}/--no-{setting.key}", setting.field]
         return click.Option(names, default=None, help=describe(setting))
     return click.Option([setting.flag, setting.field], metavar=setting.metavar or None, help=describe(setting))
 
 
-def _log_options() -> list[click.Parameter]:
-    def remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
-        state = ctx.find_root().ensure_object(State)
-        state.debug = state.debug or value
-        return state.debug
+def _config_option() -> click.Option:
+    return click.Option(
+        ["--config"], metavar="FILE", envvar=CONFIG_ENV, help=f"{CONFIG_HELP} [env {CONFIG_ENV}]", default=None
+    )
 
-    return [
-        click.Option(
-            ["--debug"],
-            is_flag=True,
-            envvar=PREFIX + "DEBUG",
-            callback=remember,
-            help="Log more, and show the traceback of an error.",
-        ),
-        click.Option(
-            ["--log-format"],
-            type=click.Choice(LOG_FORMATS),
-            default="auto",
-            envvar=PREFIX + "LOG_FORMAT",
-            show_default=True,
-            help="Log lines for people or JSON objects; auto is text on a terminal.",
-        ),
-    ]
+
+def _state() -> State:
+    return click.get_current_context().find_root().ensure_object(State)
 
 
 def serve_command(
@@ -89,18 +97,26 @@ def serve_command(
         examples: As for `Command`.
         extra: Parameters that are no settings, because they make sense on a command line only.
     """
-    settings = settings_of(component)
+    common = settings_of(LogSettings)
     extra_names = [parameter.name for parameter in extra]
 
-    def callback(debug: bool, log_format: str, **given: Any) -> int:
+    def callback(config: str | None, **given: Any) -> int:
         from network_mapper import logs  # noqa: PLC0415  --help needs no logging
 
         others = {key: given.pop(key) for key in extra_names if key}
+        log_given = {setting.field: given.pop(setting.field) for setting in common}
+        if _state().debug and log_given["debug"] is None:
+            log_given["debug"] = True
         try:
-            loaded = load(component, given)
+            file = read_file(config, LogSettings, component) if config else None
+            log = load(LogSettings, log_given, file=file)
+            _state().debug = log.debug
+            logs.setup(debug=log.debug, log_format=log.log_format)
+            loaded = load(component, given, file=file)
         except (SettingError, TypeError) as error:
             raise click.UsageError(str(error)) from error
-        logs.setup(debug=debug, log_format=log_format)
+        if unread := without_effect(os.environ, LogSettings, component):
+            logger.info("these variables have no effect here, see docs/migration.md: %s", ", ".join(unread))
         try:
             return runner(loaded, others)
         except ModuleNotFoundError as error:
@@ -113,7 +129,7 @@ def serve_command(
 
     return Command(
         name=name,
-        params=[*extra, *(option(setting) for setting in settings), *_log_options()],
+        params=[*extra, _config_option(), *(option(setting) for setting in (*settings_of(component), *common))],
         callback=callback,
         help=text,
         examples=examples,

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from network_mapper.http_client import HttpClient, UrlError
+from network_mapper.sniffer.settings import mapper_address
 from network_mapper.sniffer.stop import Stop
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def run(settings: SnifferSettings, pcap: Sequence[str] = ()) -> int:
         Files: 0 when the mapper took everything, else 1.
     """
     try:
-        client = HttpClient(settings.mapper_url)
+        client = HttpClient(mapper_address(settings), settings.calls_timeout)
     except UrlError as error:
         logger.error("%s", error)  # noqa: TRY400  the message says it all
         return 1

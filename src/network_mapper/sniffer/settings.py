@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from network_mapper import __version__
-from network_mapper.settings import setting
+from network_mapper.settings import seconds, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,36 +24,57 @@ _SECONDS = msgspec.Meta(ge=0.05, le=86_400)
 class SnifferSettings(msgspec.Struct):
     """Settings of `network-mapper sniffer`."""
 
-    mapper_url: Annotated[str, setting("Where the mapper is: http://HOST:PORT, https://… or unix:/path.", "URL")] = (
-        "http://localhost:9090"
-    )
+    mapper_url: Annotated[
+        str,
+        setting(
+            "Where the mapper is: http://HOST:PORT, https://… or unix:/path; /query at its end is left out.",
+            "URL",
+            model="mapper-api-url",
+        ),
+    ] = "http://localhost:9090"
     node: Annotated[
         str, setting("Name of this node, as in Kubernetes; else $NODE_NAME, else the host's name.", "NAME")
     ] = ""
-    report_interval: Annotated[float, setting("Seconds between two reports of what is new.", "SECONDS"), _SECONDS] = 1.0
-    repeat_interval: Annotated[
-        float, setting("Seconds after which what only repeats is reported again.", "SECONDS"), _SECONDS
-    ] = 30.0
+    report_interval: Annotated[
+        float, seconds("Seconds between two reports of what is new.", model="sniffer-report-interval"), _SECONDS
+    ] = 1.0
+    repeat_interval: Annotated[float, seconds("Seconds after which what only repeats is reported again."), _SECONDS] = (
+        30.0
+    )
     heartbeat_interval: Annotated[
-        float, setting("Seconds of silence after which the mapper is told that all is well.", "SECONDS"), _SECONDS
+        float, seconds("Seconds of silence after which the mapper is told that all is well."), _SECONDS
     ] = 5.0
-    socket_interval: Annotated[
-        float, setting("Seconds between two readings of all socket tables.", "SECONDS"), _SECONDS
-    ] = 300.0
-    enable_tcp: Annotated[bool, setting("Report TCP connections.")] = True
-    enable_dns: Annotated[bool, setting("Report DNS lookups.")] = True
-    enable_sockets: Annotated[bool, setting("Report connections that were open before the sniffer started.")] = True
+    calls_timeout: Annotated[
+        float,
+        seconds("Seconds to wait for the mapper: to connect, and for each read.", model="calls-timeout"),
+        _SECONDS,
+    ] = 10.0
+    socket_interval: Annotated[float, seconds("Seconds between two readings of all socket tables."), _SECONDS] = 300.0
+    enable_tcp: Annotated[bool, setting("Report TCP connections.", model="enable-tcp")] = True
+    enable_dns: Annotated[bool, setting("Report DNS lookups.", model="enable-dns")] = True
+    enable_sockets: Annotated[
+        bool,
+        setting("Report connections that were open before the sniffer started.", model="enable-socket-scanner"),
+    ] = True
     ring_size: Annotated[
         int, setting("Size of the buffer that the kernel puts packets into.", "BYTES"), msgspec.Meta(ge=65_536)
     ] = 6 * 1024 * 1024
-    proc_dir: Annotated[str, setting("Where the host's /proc is.", "PATH")] = "/proc"
-    health_port: Annotated[int, setting("Port of /healthz; 0 for none.", "PORT"), _PORT] = 0
-    metrics_port: Annotated[int, setting("Port of the Prometheus /metrics; 0 for none.", "PORT"), _PORT] = 0
+    proc_dir: Annotated[str, setting("Where the host's /proc is.", "PATH", model="host-proc-dir")] = "/proc"
+    health_port: Annotated[int, setting("Port of /healthz; 0 for none.", "PORT", model="health-probes-port"), _PORT] = 0
+    metrics_port: Annotated[
+        int, setting("Port of the Prometheus /metrics; 0 for none.", "PORT", model="metrics-port"), _PORT
+    ] = 0
     replay_patience: Annotated[
-        float, setting("Seconds to wait for a mapper that takes no report, when playing capture files.", "SECONDS")
+        float, seconds("Seconds to wait for a mapper that takes no report, when playing capture files.")
     ] = 30.0
 
 
 def node_name(settings: SnifferSettings, environ: Mapping[str, str] = os.environ) -> str:
     """The name that reports carry."""
     return settings.node or environ.get("NODE_NAME") or socket.gethostname()
+
+
+def mapper_address(settings: SnifferSettings) -> str:
+    """The mapper's address without the path of its GraphQL door, which each door adds by itself."""
+    url = settings.mapper_url
+    return url.rstrip("/").removesuffix("/query") if url.startswith("http") else url

@@ -6,6 +6,7 @@ import pytest
 
 from network_mapper.cli import serve
 from network_mapper.settings import setting
+from network_mapper.sniffer.settings import SnifferSettings
 
 
 class Oven(msgspec.Struct):
@@ -97,3 +98,57 @@ def test_a_missing_extra_says_how_to_install_it():
     command = serve.serve_command("oven", Oven, runner, text="Bake.", examples=[])
     with pytest.raises(click.ClickException, match=r"pip install 'network-mapper\[oven\]'"):
         command.main(["--recipe", "x"], standalone_mode=False)
+
+
+def test_a_file_stands_behind_flags_and_environment(bake, monkeypatch, tmp_path):
+    path = tmp_path / "oven.toml"
+    path.write_text("recipe = 'cake'\nheat = 100\nfan = false")
+    monkeypatch.setenv("NETWORK_MAPPER_HEAT", "200")
+    assert bake("--config", str(path), "--fan")[1] == Oven("cake", heat=200)
+
+
+def test_the_file_may_be_named_by_a_variable(bake, monkeypatch, tmp_path):
+    path = tmp_path / "oven.toml"
+    path.write_text("recipe = 'cake'")
+    monkeypatch.setenv("NETWORK_MAPPER_CONFIG", str(path))
+    assert bake()[1] == Oven("cake")
+
+
+def test_a_bad_file_is_a_usage_error(bake, tmp_path):
+    with pytest.raises(click.UsageError, match="No such file"):
+        bake("--config", str(tmp_path / "none.toml"))
+
+
+@pytest.mark.parametrize(
+    ("args", "environ", "expected"),
+    [
+        ((), {}, {"debug": False, "log_format": "auto"}),
+        (("--debug", "--log-format", "json"), {}, {"debug": True, "log_format": "json"}),
+        ((), {"NETWORK_MAPPER_DEBUG": "1", "NETWORK_MAPPER_LOG_FORMAT": "text"}, {"debug": True, "log_format": "text"}),
+        ((), {"OTTERIZE_DEBUG": "true"}, {"debug": True, "log_format": "auto"}),
+        (("--no-debug",), {"OTTERIZE_DEBUG": "true"}, {"debug": False, "log_format": "auto"}),
+    ],
+)
+def test_the_log_is_set_up_as_asked(bake, monkeypatch, args, environ, expected):
+    done = []
+    for name in ("NETWORK_MAPPER_DEBUG", "OTTERIZE_DEBUG", "NETWORK_MAPPER_LOG_FORMAT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("network_mapper.logs.setup", lambda **options: done.append(options))
+    bake("--recipe", "x", *args)
+    assert done == [expected]
+
+
+def test_variables_of_the_model_without_effect_are_named_but_not_shown(bake, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setenv("OTTERIZE_CLIENT_SECRET", "hush")
+    bake("--recipe", "x")
+    assert "OTTERIZE_CLIENT_SECRET" in caplog.text
+    assert "hush" not in caplog.text
+
+
+def test_help_names_the_variables_of_the_model(capsys):
+    command = serve.serve_command("sniffer", SnifferSettings, lambda *_: 0, text="Watch.", examples=[])
+    command.main(["--help"], standalone_mode=False)
+    assert "NETWORK_MAPPER_HEALTH_PORT or OTTERIZE_HEALTH_PROBES_PORT" in " ".join(capsys.readouterr().out.split())
