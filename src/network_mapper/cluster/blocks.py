@@ -1,6 +1,8 @@
 """The address blocks of the cluster: where its pods and services get their addresses from.
 
-An address inside one of them that nobody has is a pod or service not seen, never the outside world.
+An address inside one of them that nobody has is a pod or service not seen, never the outside world. Not every network
+plugin takes its addresses from where the nodes' objects say, so what lies close to a pod's address counts as well: the
+plugin's own bridges and gateways live there.
 """
 
 from __future__ import annotations
@@ -43,10 +45,43 @@ class Blocks:
         return len(self._named)
 
 
+class Neighbourhoods:
+    """The blocks in which known addresses lie: /24 for IPv4, /64 for IPv6."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str | int, int] = {}
+
+    def add(self, address: str) -> None:
+        """Count an address, canonical."""
+        block = _block(address)
+        self._counts[block] = self._counts.get(block, 0) + 1
+
+    def remove(self, address: str) -> None:
+        """Count it no more."""
+        block = _block(address)
+        left = self._counts[block] - 1
+        if left:
+            self._counts[block] = left
+        else:
+            del self._counts[block]
+
+    def __contains__(self, address: str) -> bool:
+        return _block(address) in self._counts
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+
 def around(addresses: Iterable[str]) -> tuple[str, ...]:
     """The block of services that holds each of these service addresses, as large as such blocks usually are."""
     prefixes = ((address, 112 if ":" in address else 16) for address in addresses)
     return tuple(str(ipaddress.ip_network(f"{address}/{prefix}", strict=False)) for address, prefix in prefixes)
+
+
+def _block(address: str) -> str | int:
+    if ":" in address:
+        return int(ipaddress.IPv6Address(address)) >> 64
+    return address.rpartition(".")[0]
 
 
 def _merge(blocks: Iterable[str]) -> _Ranges:

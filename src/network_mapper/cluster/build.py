@@ -40,6 +40,9 @@ SECOND: Final = 1000
 """Resolution of the API's times, in milliseconds."""
 
 _FINISHED = ("Succeeded", "Failed")
+_ON_NODES = ("NodePort", "LoadBalancer")
+_STOPPED = (("Ready", "False"), ("ContainersReady", "False"), ("DisruptionTarget", "True"))
+"""Conditions that a pod takes on when it is stopped."""
 
 
 def namespace_of(meta: ObjectMeta, problems: list[str]) -> str:
@@ -50,7 +53,9 @@ def namespace_of(meta: ObjectMeta, problems: list[str]) -> str:
     return sys.intern(meta.namespace)
 
 
-def pod_entry(pod: Pod, meta: ObjectMeta, namespace: str, workload: Workload, problems: list[str]) -> PodEntry:
+def pod_entry(
+    pod: Pod, meta: ObjectMeta, namespace: str, workload: Workload, problems: list[str], *, named: bool = False
+) -> PodEntry:
     """Build a pod's entry; `meta` is its metadata, which is there."""
     spec, status = pod.spec, pod.status
     texts = [ip.ip for ip in status.pod_ips or ()] if status else []
@@ -68,7 +73,18 @@ def pod_entry(pod: Pod, meta: ObjectMeta, namespace: str, workload: Workload, pr
         ports=_container_ports(pod),
         start=_pod_start(meta, status, problems),
         end=_pod_end(status, problems),
+        named=named,
+        hostname=(spec.hostname or "") if spec and spec.hostname != meta.name else "",
     )
+
+
+def created(meta: ObjectMeta, problems: list[str]) -> int:
+    """When an object was created."""
+    when = milliseconds(meta.creation_timestamp)
+    if when is None:
+        problems.append("no readable creationTimestamp, taken as always there")
+        return 0
+    return when
 
 
 def service_entry(service: Service, meta: ObjectMeta, namespace: str, problems: list[str]) -> ServiceEntry:
@@ -76,24 +92,31 @@ def service_entry(service: Service, meta: ObjectMeta, namespace: str, problems: 
     spec, status = service.spec, service.status
     if spec is None:
         problems.append("no spec")
-        return ServiceEntry(namespace, meta.name, start=_created(meta, problems))
+        return ServiceEntry(namespace, meta.name, start=created(meta, problems))
     if spec.type == "ExternalName":
         external = (spec.external_name or "").lower().removesuffix(".")
         if not external:
             problems.append("no externalName")
-        return ServiceEntry(
-            namespace, meta.name, type=spec.type, external_name=external, start=_created(meta, problems)
-        )
+        return ServiceEntry(namespace, meta.name, type=spec.type, external_name=external, start=created(meta, problems))
     texts = [*(spec.cluster_ips or ([spec.cluster_ip] if spec.cluster_ip else [])), *(spec.external_ips or ())]
-    if status and status.load_balancer:
-        texts += [ingress.ip for ingress in status.load_balancer.ingress or () if ingress.ip]
+    ingresses = (status.load_balancer.ingress or []) if status and status.load_balancer else []
+    texts += [ingress.ip for ingress in ingresses if ingress.ip]
     return ServiceEntry(
         namespace,
         meta.name,
         type=sys.intern(spec.type),
         addresses=_addresses((text for text in texts if text not in ("", "None")), problems),
-        ports=tuple(Port(port.port, port.protocol.lower(), port.target_port or port.port) for port in spec.ports or ()),
-        start=_created(meta, problems),
+        hostnames=_hostnames(ingress.hostname for ingress in ingresses),
+        ports=tuple(
+            Port(
+                port.port,
+                sys.intern(port.protocol.lower()),
+                port.target_port or port.port,
+                (port.node_port or 0) if spec.type in _ON_NODES else 0,
+            )
+            for port in spec.ports or ()
+        ),
+        start=created(meta, problems),
     )
 
 
@@ -105,7 +128,7 @@ def node_entry(node: Node, meta: ObjectMeta, problems: list[str]) -> NodeEntry:
         name=sys.intern(meta.name),
         addresses=_addresses((item.address for item in listed if item.type in ("InternalIP", "ExternalIP")), problems),
         pod_cidrs=blocks(cidrs, problems),
-        start=_created(meta, problems),
+        start=created(meta, problems),
     )
 
 
@@ -173,6 +196,10 @@ def _addresses(texts: Iterable[str], problems: list[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _hostnames(texts: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text.lower().removesuffix(".") for text in texts if text and text != "."))
+
+
 def _container_ports(pod: Pod) -> tuple[tuple[int, str], ...]:
     if pod.spec is None:
         return ()
@@ -181,14 +208,6 @@ def _container_ports(pod: Pod) -> tuple[tuple[int, str], ...]:
         for container in pod.spec.containers or ()
         for port in container.ports or ()
     )
-
-
-def _created(meta: ObjectMeta, problems: list[str]) -> int:
-    created = milliseconds(meta.creation_timestamp)
-    if created is None:
-        problems.append("no readable creationTimestamp, taken as always there")
-        return 0
-    return created
 
 
 def _pod_start(meta: ObjectMeta, status: PodStatus | None, problems: list[str]) -> int:
@@ -200,15 +219,17 @@ def _pod_start(meta: ObjectMeta, status: PodStatus | None, problems: list[str]) 
     """
     started = milliseconds(status.start_time) if status else None
     if started is None:
-        return _created(meta, problems)
+        return created(meta, problems)
     if any(reference.kind == "Node" for reference in meta.owner_references or ()):
-        return min(started, _created(meta, problems))
+        return min(started, created(meta, problems))
     return started
 
 
 def _pod_end(status: PodStatus | None, problems: list[str]) -> int:
     """When a pod that has run to its end gave its address back: the end of its last container.
 
+    A pod that was evicted, or whose node was lost, often says nothing of its containers. Its conditions then say since
+    when it is no longer ready, or was to go.
     `metadata.deletionTimestamp` is no end: it lies in the future and the pod speaks on until it is really gone.
     """
     if status is None or status.phase not in _FINISHED:
@@ -220,6 +241,13 @@ def _pod_end(status: PodStatus | None, problems: list[str]) -> int:
             finished = milliseconds(ended.finished_at) if ended else None
             if finished is not None and (last is None or finished > last):
                 last = finished
+    if last is None:
+        times = (
+            milliseconds(condition.last_transition_time)
+            for condition in status.conditions or ()
+            if (condition.type, condition.status) in _STOPPED
+        )
+        last = max((time for time in times if time is not None), default=None)
     if last is None:
         if status.pod_ips or status.pod_ip:
             problems.append("over, but no container says since when")

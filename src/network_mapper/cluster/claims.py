@@ -43,37 +43,19 @@ class Claims:
         """The one owner at an instant, or several.
 
         A service may lend itself the address of a node (externalIPs, balancers that listen on the nodes). Nobody
-        speaks from such an address but the node, so the node is the owner; `services` finds the service by its port.
+        speaks from such an address but the node, so the node is the owner; `dialling` finds the service by its port.
         """
-        held = self.by_address.get(address)
-        if held is None:
-            return None
-        claims = as_tuple(held)
-        valid = [claim for claim in claims if claim.start <= instant < claim.end]
-        speakers = [claim for claim in valid if not isinstance(claim.owner, ServiceEntry)]
-        return _answer(speakers or valid, claims, instant)
+        claims = self.of(address)
+        return answer(speaking(claims, instant), claims, instant)
 
-    def services(self, address: str, port: int, protocol: str, instant: int) -> Claim | Contested | None:
-        """The service that is reached at this address and port, or several."""
+    def of(self, address: str) -> tuple[Claim, ...]:
+        """All claims on an address, by start."""
         held = self.by_address.get(address)
-        if held is None:
-            return None
-        claims = as_tuple(held)
-        valid = [
-            claim
-            for claim in claims
-            if claim.start <= instant < claim.end
-            and isinstance(claim.owner, ServiceEntry)
-            and claim.owner.has_port(port, protocol)
-        ]
-        return _answer(valid, claims, instant)
+        return () if held is None else as_tuple(held)
 
     def living_pods(self, address: str, limit: int) -> list[PodEntry]:
         """At most `limit` of the pods that have the address and have not ended, the oldest first."""
-        held = self.by_address.get(address)
-        if held is None:
-            return []
-        living = (c.owner for c in as_tuple(held) if c.end == FOREVER and isinstance(c.owner, PodEntry))
+        living = (c.owner for c in self.of(address) if c.end == FOREVER and isinstance(c.owner, PodEntry))
         return list(islice(living, limit))
 
 
@@ -91,19 +73,25 @@ def identity(owner: Entry) -> tuple[str, str, str]:
     return "Service", owner.namespace, owner.name
 
 
-def _order(claim: Claim) -> tuple[int, tuple[str, str, str]]:
-    return claim.start, identity(claim.owner)
+def speaking(claims: tuple[Claim, ...], instant: int) -> list[Claim]:
+    """The claims that hold at an instant; services only where nobody else does."""
+    valid = [claim for claim in claims if claim.start <= instant < claim.end]
+    return [claim for claim in valid if not isinstance(claim.owner, ServiceEntry)] or valid
 
 
-def _answer(valid: list[Claim], claims: tuple[Claim, ...], instant: int) -> Claim | Contested | None:
+def answer(valid: list[Claim], claims: tuple[Claim, ...], instant: int) -> Claim | Contested | None:
+    """The answer where `valid` of all `claims` hold; its span ends where any of these begins or ends."""
     if not valid:
         return None
     if len(valid) > 1:
         return Contested(tuple(claim.owner for claim in valid))
     if len(claims) == 1:
         return valid[0]
-    # The answer holds only as far as no other claim begins or ends.
     edges = [edge for claim in claims for edge in (claim.start, claim.end)]
     start = max(edge for edge in edges if edge <= instant)
     end = min(edge for edge in edges if edge > instant)
     return Claim(valid[0].owner, start, end)
+
+
+def _order(claim: Claim) -> tuple[int, tuple[str, str, str]]:
+    return claim.start, identity(claim.owner)

@@ -35,6 +35,8 @@ class PodEntry(msgspec.Struct, gc=False, eq=False):
         ports: Declared container ports as (port, protocol), protocol in lower case.
         start: From when its addresses were its own.
         end: Until when (exclusive), `FOREVER` while it lives.
+        named: Its workload's name was given to it, by annotation or label.
+        hostname: `spec.hostname` where that is another than its name, else empty.
     """
 
     namespace: str
@@ -48,14 +50,24 @@ class PodEntry(msgspec.Struct, gc=False, eq=False):
     ports: tuple[tuple[int, str], ...]
     start: int
     end: int
+    named: bool = False
+    hostname: str = ""
 
 
 class Port(msgspec.Struct, frozen=True, gc=False):
-    """A port of a service. `protocol` is lower case; `target` is a number or the name of a container's port."""
+    """A port of a service.
+
+    Attributes:
+        port: Where the service listens on its own addresses.
+        protocol: In lower case.
+        target: Where its pods listen: a number, or the name of a container's port.
+        node: Where every node listens for it; 0 for nowhere.
+    """
 
     port: int
     protocol: str
     target: int | str
+    node: int = 0
 
 
 class ServiceEntry:
@@ -67,11 +79,24 @@ class ServiceEntry:
         type: `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`; headless is ClusterIP without addresses.
         external_name: What an ExternalName service stands for, else empty.
         addresses: Cluster, external and load balancer addresses, canonical.
+        hostnames: Names of its load balancers, in lower case.
         ports: Its ports.
         start: When it was created.
     """
 
-    __slots__ = ("_backends", "_find", "addresses", "external_name", "name", "namespace", "ports", "start", "type")
+    __slots__ = (
+        "_backends",
+        "_find",
+        "_reached_at",
+        "addresses",
+        "external_name",
+        "hostnames",
+        "name",
+        "namespace",
+        "ports",
+        "start",
+        "type",
+    )
 
     def __init__(
         self,
@@ -81,6 +106,7 @@ class ServiceEntry:
         type: str = "ClusterIP",  # noqa: A002  the API's name for it
         external_name: str = "",
         addresses: tuple[str, ...] = (),
+        hostnames: tuple[str, ...] = (),
         ports: tuple[Port, ...] = (),
         start: int = 0,
     ) -> None:
@@ -89,10 +115,12 @@ class ServiceEntry:
         self.type = type
         self.external_name = external_name
         self.addresses = addresses
+        self.hostnames = hostnames
         self.ports = ports
         self.start = start
         self._find: Callable[[ServiceEntry], tuple[Workload, ...]] | None = None
         self._backends: tuple[Workload, ...] | None = None
+        self._reached_at: set[str] | None = None
 
     @property
     def backends(self) -> tuple[Workload, ...]:
@@ -109,6 +137,26 @@ class ServiceEntry:
     def has_port(self, port: int, protocol: str) -> bool:
         """Whether `port` can be dialled with `protocol` (lower case)."""
         return any(own.port == port and own.protocol == protocol for own in self.ports)
+
+    @property
+    def on_nodes(self) -> tuple[tuple[int, str], ...]:
+        """Where every node listens for it: (port, protocol)."""
+        return tuple((own.node, own.protocol) for own in self.ports if own.node)
+
+    def is_api(self, port: int, protocol: str) -> bool:
+        """Whether an API server listens there on its own addresses; only asked of the API's service."""
+        return any(own.target == port and own.protocol == protocol for own in self.ports)
+
+    def reached(self, address: str) -> None:
+        """Note that it was the answer for an address that is not its own; for the index."""
+        if self._reached_at is None:
+            self._reached_at = set()
+        self._reached_at.add(address)
+
+    def not_reached(self) -> set[str]:
+        """The addresses noted so far, which are forgotten; for the index."""
+        found, self._reached_at = self._reached_at or set(), None
+        return found
 
     def find_backends_with(self, find: Callable[[ServiceEntry], tuple[Workload, ...]]) -> None:
         """Say who finds the backends; for the index."""
@@ -137,7 +185,7 @@ class NodeEntry(msgspec.Struct, eq=False):
         addresses: Internal and external ones, canonical.
         pod_cidrs: Blocks from which its pods and its bridge get their addresses.
         start: When it was registered.
-        host_pods: Pods that share its addresses, by namespace and name.
+        host_pods: Pods that share its addresses, by namespace and name; those that are gone, too, while remembered.
     """
 
     name: str

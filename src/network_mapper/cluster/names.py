@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from network_mapper.cluster.address import from_dashes
 
+_LONGEST_HOST = 63
+"""Characters of a host name: Linux has room for 64, a DNS label for 63."""
+
 
 class Missing:
     """A name under the cluster domain that belongs to nothing."""
@@ -70,6 +73,34 @@ def parse(name: str, domain: str) -> ServiceName | AddressName | Missing | Outsi
 def service_key(namespace: str, service: str) -> str:
     """The key under which answers to a service's names, and to names beneath them, may be kept."""
     return f"name:{service}/{namespace}"
+
+
+def host_key(name: str) -> str:
+    """The key under which answers to a balancer's host name may be kept; `name` in lower case."""
+    return f"host:{name}"
+
+
+OUTSIDE_KEY = host_key("")
+"""The key under which answers to all other names outside the cluster may be kept."""
+
+
+def runs_as(host: str, pod: str, hostname: str, below: str) -> bool:
+    """Whether a pod's own host name can be `host`.
+
+    That is `spec.hostname`, else the pod's name, which the kubelet cuts to the 63 characters of a host name. With
+    `setHostnameAsFQDN` the names of its subdomain follow.
+
+    Args:
+        host: As a process of the pod sees it.
+        pod: The pod's name.
+        hostname: `spec.hostname` where it is another.
+        below: What follows in a full name: `<namespace>.svc.<domain>`.
+    """
+    names = (pod, pod[:_LONGEST_HOST].rstrip("-."), hostname or pod)
+    if host in names:
+        return True
+    short, _, rest = host.partition(".")
+    return rest.endswith(f".{below}") and short in names
 
 
 def _service(labels: list[str]) -> ServiceName | Missing:

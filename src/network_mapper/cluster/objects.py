@@ -39,13 +39,14 @@ class ObjectMeta(msgspec.Struct, rename="camel", gc=False):
     """`metadata` of the kinds that are indexed; `annotations` keeps only those that can name a workload."""
 
     name: str = ""
+    generate_name: str | None = None
     namespace: str | None = None
     uid: str = ""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     creation_timestamp: str | None = None
     owner_references: list[OwnerReference] | None = None
-    resource_version: str = ""
+    resource_version: str | int | None = None  # a number where somebody wrote YAML by hand
 
 
 class OwnerMeta(msgspec.Struct, rename="camel", gc=False):
@@ -54,7 +55,7 @@ class OwnerMeta(msgspec.Struct, rename="camel", gc=False):
     name: str = ""
     namespace: str | None = None
     owner_references: list[OwnerReference] | None = None
-    resource_version: str = ""
+    resource_version: str | int | None = None  # a number where somebody wrote YAML by hand
 
 
 class Owner(msgspec.Struct, rename="camel", gc=False):
@@ -71,8 +72,10 @@ class ContainerPort(msgspec.Struct, rename="camel", gc=False):
 
 
 class Container(msgspec.Struct, gc=False):
-    """`spec.containers[]`."""
+    """`spec.containers[]`. Name and image are looked at while an entry is built and not kept."""
 
+    name: str = ""
+    image: str | None = None
     ports: list[ContainerPort] | None = None
 
 
@@ -80,6 +83,7 @@ class PodSpec(msgspec.Struct, rename="camel", gc=False):
     """`spec` of a Pod."""
 
     node_name: str | None = None
+    hostname: str | None = None
     host_network: bool | None = None
     containers: list[Container] | None = None
 
@@ -108,6 +112,14 @@ class ContainerStatus(msgspec.Struct, gc=False):
     state: ContainerState | None = None
 
 
+class PodCondition(msgspec.Struct, rename="camel", gc=False):
+    """`status.conditions[]` of a Pod."""
+
+    type: str = ""
+    status: str = ""
+    last_transition_time: str | None = None
+
+
 class PodStatus(msgspec.Struct, rename="camel", gc=False):
     """`status` of a Pod."""
 
@@ -115,6 +127,7 @@ class PodStatus(msgspec.Struct, rename="camel", gc=False):
     pod_ips: list[PodIP] | None = msgspec.field(default=None, name="podIPs")
     pod_ip: str | None = msgspec.field(default=None, name="podIP")
     start_time: str | None = None
+    conditions: list[PodCondition] | None = None
     container_statuses: list[ContainerStatus] | None = None
     init_container_statuses: list[ContainerStatus] | None = None
     ephemeral_container_statuses: list[ContainerStatus] | None = None
@@ -129,11 +142,15 @@ class Pod(msgspec.Struct, rename="camel", gc=False):
 
 
 class ServicePort(msgspec.Struct, rename="camel", gc=False):
-    """`spec.ports[]` of a Service. `target_port` is a number or a container port's name; absent means `port`."""
+    """`spec.ports[]` of a Service.
+
+    `target_port` is a number or a container port's name; absent means `port`. `node_port` is 0 or absent without one.
+    """
 
     port: int = 0
     protocol: str = "TCP"
     target_port: int | str | None = None
+    node_port: int | None = None
 
 
 class ServiceSpec(msgspec.Struct, rename="camel", gc=False):
@@ -152,6 +169,7 @@ class LoadBalancerIngress(msgspec.Struct, gc=False):
     """`status.loadBalancer.ingress[]`; a balancer known by host name alone has no `ip`."""
 
     ip: str | None = None
+    hostname: str | None = None
 
 
 class LoadBalancerStatus(msgspec.Struct, gc=False):

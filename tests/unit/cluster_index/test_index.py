@@ -528,7 +528,7 @@ def test_the_keys_of_a_name_are_its_service_and_its_address(index):
     assert index.keys_of("web.shop.svc.cluster.local") == ("name:web/shop",)
     assert index.keys_of("10-0-0-1.web.shop.svc.cluster.local") == ("name:web/shop", "10.0.0.1")
     assert index.keys_of("10-0-0-1.shop.pod.cluster.local") == ("10.0.0.1",)
-    assert index.keys_of("example.org") == ()
+    assert index.keys_of("example.org") == ("host:",)
 
 
 def test_the_common_answer_is_the_stored_claim(index):
