@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from network_mapper.mapper.clusters import Cluster
     from network_mapper.mapper.settings import MapperSettings
     from network_mapper.mapper.state import State
     from network_mapper.store import Writer
-    from network_mapper.wire.api import ClusterStatus
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
@@ -69,7 +69,7 @@ class Doors:
         state: What is served.
         writer: Makes changes durable.
         settings: Bounds.
-        cluster: The Kubernetes side for the status document.
+        cluster: The Kubernetes side.
         clock: Milliseconds since the epoch.
     """
 
@@ -78,7 +78,7 @@ class Doors:
         state: State,
         writer: Writer,
         settings: MapperSettings,
-        cluster: Callable[[], ClusterStatus],
+        cluster: Cluster,
         clock: Callable[[], int],
     ) -> None:
         self._state = state
@@ -86,8 +86,15 @@ class Doors:
         self._settings = settings
         self._cluster = cluster
         self._clock = clock
-        self._metrics = Metrics(state, clock)
-        self._intake = Intake(state, writer, clock, settings.max_reports)
+        self._intake = Intake(
+            state,
+            writer,
+            clock,
+            settings.max_reports,
+            obstacle=cluster.obstacle,
+            patience=settings.legacy_patience,
+        )
+        self._metrics = Metrics(state, self._intake.counters, cluster, clock)
         self._reading = 0
         routes = [
             Route("/api/v1/map", self._map),
@@ -99,6 +106,9 @@ class Doors:
             Route("/readyz", self._readyz),
             Route("/metrics", self._scrape),
         ]
+        self._metrics_alone: ASGIApp = Starlette(
+            routes=[Route("/metrics", self._scrape)], exception_handlers={HTTPException: _http_error}
+        )
         self._rest: ASGIApp = Starlette(
             routes=routes,
             exception_handlers={HTTPException: _http_error, query.FilterError: _filter_error},
@@ -111,6 +121,10 @@ class Doors:
             await response(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
+
+    async def scrape_only(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request (ASGI) at an address that has the metrics and nothing else."""
+        await self._metrics_alone(scope, receive, send)
 
     async def _report(self, scope: Scope, receive: Receive) -> Response:
         if scope["method"] != "POST":
@@ -180,7 +194,7 @@ class Doors:
         return _json(query.workloads_document(self._state, wanted.namespaces))
 
     async def _status(self, _: Request) -> Response:
-        return _json(query.status_document(self._state, self._cluster(), self._clock()))
+        return _json(query.status_document(self._state, self._cluster.status(), self._clock()))
 
     async def _reset(self, request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
@@ -201,6 +215,8 @@ class Doors:
     async def _readyz(self, _: Request) -> Response:
         if self._writer.failure:
             return _problem(503, "Not ready", f"the store cannot be written: {self._writer.failure}")
+        if obstacle := self._cluster.obstacle():
+            return _problem(503, "Not ready", obstacle)
         return Response(b"", 200)
 
     async def _scrape(self, _: Request) -> Response:

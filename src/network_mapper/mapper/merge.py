@@ -258,7 +258,7 @@ class Merger:
             ),
         )
         address = resolve.address_of(flow.server)
-        memo = self._lasting(row, span[1], server) if address is not None else None
+        memo = self._lasting(row, span[1], server) if address is not None and flow.port else None
         if memo is not None and address is not None:
             client = row.group.address
             noted, answered_by = self._note(client, address), self._note(client, flow.answered_by)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, UnknownMetricFamily
 from prometheus_client.registry import Collector
@@ -19,19 +20,31 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+    from network_mapper.mapper.clusters import Cluster
     from network_mapper.mapper.model_metrics import ModelCounters
     from network_mapper.mapper.state import State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PREFIX = "network_mapper_mapper_"
 
+_WATCH = {
+    "lists": "Lists of Kubernetes objects begun",
+    "watches": "Watches begun",
+    "pages": "Pages of lists read",
+    "events": "Watch events taken, without bookmarks",
+    "repeats": "Events and listed objects that were no news",
+    "malformed": "Objects and lines that could not be read",
+    "discoveries": "How often the API was asked what it serves",
+}
+
 
 class StateCollector(Collector):
     """The state as metrics."""
 
-    def __init__(self, state: State, counters: ModelCounters, clock: Callable[[], int]) -> None:
+    def __init__(self, state: State, counters: ModelCounters, cluster: Cluster, clock: Callable[[], int]) -> None:
         self._state = state
         self._counters = counters
+        self._cluster = cluster
         self._clock = clock
 
     def collect(self) -> Iterable[Metric]:
@@ -52,6 +65,16 @@ class StateCollector(Collector):
         yield GaugeMetricFamily(_PREFIX + "sniffers_connected", "Sniffers heard of lately.", value=connected)
         for name, value in state.index.counts().items():
             yield GaugeMetricFamily(f"{_PREFIX}cluster_{name}", f"Known {name} of the cluster.", value=value)
+        index = state.index
+        yield GaugeMetricFamily(_PREFIX + "cluster_remembered_pods", "Pods that are gone.", value=index.remembered)
+        yield CounterMetricFamily(
+            _PREFIX + "cluster_forgotten_early", "Pods forgotten before their time.", value=index.forgotten_early
+        )
+        yield GaugeMetricFamily(
+            _PREFIX + "cluster_names_ignored", "Pods whose naming annotation or label is no name.",
+            value=index.names_ignored,
+        )  # fmt: skip
+        yield from self._watching()
         for name, value in self._counters.items():
             # Untyped, because a counter's name gets an ending that the model's names do not have.
             yield UnknownMetricFamily(name, "As of the Otterize network mapper, for its dashboards.", value=value)
@@ -59,13 +82,28 @@ class StateCollector(Collector):
         build.add_metric([__version__], 1)
         yield build
 
+    def _watching(self) -> Iterable[Metric]:
+        """What following the cluster has come to."""
+        ready = not self._cluster.obstacle()
+        yield GaugeMetricFamily(_PREFIX + "cluster_ready", "Whether addresses can be resolved.", value=ready)
+        totals = self._cluster.totals()
+        if totals is None:
+            return
+        for name, value in msgspec.structs.asdict(totals).items():
+            if name != "errors":
+                yield CounterMetricFamily(f"{_PREFIX}watch_{name}", f"{_WATCH[name]}.", value=value)
+        errors = CounterMetricFamily(_PREFIX + "watch_errors", "Failures of lists and watches.", labels=["reason"])
+        for reason, count in totals.errors.items():
+            errors.add_metric([reason], count)
+        yield errors
+
 
 class Metrics:
     """The text that is scraped."""
 
-    def __init__(self, state: State, counters: ModelCounters, clock: Callable[[], int]) -> None:
+    def __init__(self, state: State, counters: ModelCounters, cluster: Cluster, clock: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(StateCollector(state, counters, clock))
+        self._registry.register(StateCollector(state, counters, cluster, clock))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 

@@ -10,22 +10,32 @@ import pathlib
 import signal
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
 
 from network_mapper import __version__
+from network_mapper.cluster import domain
+from network_mapper.cluster.identity import IdentityKeys
 from network_mapper.cluster.index import Index
+from network_mapper.cluster.live.cluster import LiveCluster
 from network_mapper.cluster.snapshot import SnapshotError, load
+from network_mapper.kube.client import ApiClient
+from network_mapper.kube.config import find_access
+from network_mapper.kube.errors import ApiError
 from network_mapper.mapper.app import Doors
+from network_mapper.mapper.clusters import FollowedCluster, ReadCluster
+from network_mapper.mapper.merge import Rules
 from network_mapper.mapper.state import State
 from network_mapper.store import Database, StoreError, StoreUnavailableError, Writer
-from network_mapper.wire.api import ClusterStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from network_mapper.cluster.snapshot import Snapshot
+    from starlette.types import ASGIApp
+
+    from network_mapper.kube.access import Access
+    from network_mapper.mapper.clusters import Cluster
     from network_mapper.mapper.settings import MapperSettings
 
 _log = logging.getLogger(__name__)
@@ -34,8 +44,21 @@ _GRACE = 2
 """Seconds that requests may take to end after SIGTERM; the last checkpoint has what is left of five."""
 
 
+_FORGET_INTERVAL = 5
+"""Seconds between two looks at which of the dead can be forgotten."""
+
+_DEFAULT_DOMAIN = "cluster.local"
+
+
 class StartError(Exception):
     """The mapper cannot start; the message says why and what to do."""
+
+
+class Listeners(NamedTuple):
+    """Sockets that are open already: of all doors, and of those that serve metrics alone."""
+
+    doors: list[socket.socket]
+    scrapes: list[socket.socket]
 
 
 def clock() -> int:
@@ -49,30 +72,77 @@ def run(settings: MapperSettings) -> int:
     Raises:
         StartError: A setting or something it names cannot be used.
     """
-    if not settings.snapshot:
-        raise StartError("no cluster to read: name a file or folder of its objects with --snapshot PATH")
-    if settings.store_sync not in ("full", "normal"):
-        raise StartError(f"--store-sync takes full or normal, not {settings.store_sync!r}")
+    index = make_index(settings)
     try:
-        index = Index(settings.cluster_domain)
-        snapshot = load(settings.snapshot, take=index.apply)
-        state = State(index, settings.max_edges)
+        snapshot = load(settings.snapshot, index.keys, take=index.apply) if settings.snapshot else None
+        access = None if snapshot else find_access(settings.kubeconfig, settings.context)
         database = Database(settings.store, sync=settings.store_sync, max_bytes=settings.store_max_bytes)
     except (SnapshotError, StoreError) as error:
         raise StartError(str(error)) from None
+    except ApiError as error:
+        raise StartError(f"{error} (--kubeconfig PATH); or read files instead with --snapshot PATH") from None
+    state = State(index, settings.max_edges, Rules(frozenset(settings.excluded_namespaces), settings.capture_external))
     with contextlib.closing(database):
-        replayed = state.restore(database, clock())
-    counts = index.counts()
-    problems = _problems(state, snapshot)
-    _log.info("the cluster is read", extra={"source": settings.snapshot, **counts, "problems": len(problems)})
+        state.restore(database, clock())
+    _log.info("the map is restored", extra={"edges": len(state.graph)})
+    _allow_many_connections()
+    scrapes = _listen(f":{settings.metrics_port}") if settings.metrics_port else []
+    listeners = Listeners(_listen(settings.listen), scrapes)
+    runner = _loop_runner()
+    if snapshot is not None:
+        read = ReadCluster(index, snapshot)
+        _cluster_is_known(settings, state, settings.snapshot, read.problems())
+        return runner(_serve(settings, state, listeners, read))
+    assert access is not None
+    return runner(_serve_followed(settings, state, listeners, access))
+
+
+def make_index(settings: MapperSettings) -> Index:
+    """An empty index, as the settings want it."""
+    keys = IdentityKeys.chosen(
+        settings.workload_name_annotation,
+        settings.own_name_annotation,
+        settings.own_name_label,
+        image_names_for_jobs=settings.image_names_for_jobs,
+        fold_generated_names=settings.fold_generated_names,
+    )
+    return Index(
+        settings.cluster_domain or domain.detect() or _DEFAULT_DOMAIN,
+        keys,
+        control_plane_prefix=settings.control_plane_prefix,
+        remember=round(settings.remember_pods * 1000),
+        remember_most=settings.remember_pods_most,
+    )
+
+
+def _cluster_is_known(settings: MapperSettings, state: State, source: str, problems: list[str]) -> None:
+    """What has to wait until addresses can be resolved."""
+    _log.info("the cluster is read", extra={"source": source, **state.index.counts(), "problems": len(problems)})
     for line in problems[:10]:
         _log.warning("in the cluster: %s", line)
-    _log.info("the map is restored", extra={"edges": len(state.graph), "replayed_reports": replayed})
+    with contextlib.closing(Database(settings.store, sync=settings.store_sync)) as database:
+        replayed = state.replay(database, clock())
+    _log.info("the journal is applied", extra={"reports": replayed, "edges": len(state.graph)})
     _keep_out_of_collection()
-    _allow_many_connections()
-    sockets = _listen(settings.listen)
-    runner = _loop_runner()
-    return runner(_serve(settings, state, snapshot, sockets))
+
+
+async def _serve_followed(settings: MapperSettings, state: State, listeners: Listeners, access: Access) -> int:
+    """Serve while the cluster is followed."""
+    client = ApiClient(access)
+    live = LiveCluster(client, state.index, keys=state.index.keys)
+    cluster = FollowedCluster(
+        state.index,
+        live,
+        access.server,
+        lambda: _cluster_is_known(settings, state, access.server, live.problems()),
+    )
+    following = asyncio.create_task(_follow(cluster))
+    try:
+        return await _serve(settings, state, listeners, cluster)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await client.close()
 
 
 def _keep_out_of_collection() -> None:
@@ -151,7 +221,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(settings: MapperSettings, state: State, snapshot: Snapshot, sockets: list[socket.socket]) -> int:
+async def _follow(cluster: FollowedCluster) -> None:
+    try:
+        await cluster.run()
+    except Exception:  # noqa: BLE001  without the cluster there is no map: whoever restarts us shall know
+        _log.exception("following the cluster has failed")
+        signal.raise_signal(signal.SIGTERM)
+
+
+async def _serve(settings: MapperSettings, state: State, listeners: Listeners, cluster: Cluster) -> int:
     loop = asyncio.get_running_loop()
     writer = Writer(
         settings.store,
@@ -160,10 +238,34 @@ async def _serve(settings: MapperSettings, state: State, snapshot: Snapshot, soc
         deliver=loop.call_soon_threadsafe,
     )
     writer.start()
-    doors = Doors(state, writer, settings, lambda: _cluster_status(state, settings, snapshot), clock)
-    server = _Server(
+    doors = Doors(state, writer, settings, cluster, clock)
+    server, scraped = _server(doors), _server(doors.scrape_only)
+
+    def stop() -> None:
+        server.should_exit = scraped.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+    tasks = [
+        asyncio.create_task(_checkpoints(settings, state, writer)),
+        asyncio.create_task(_forget_the_dead(state)),
+    ]
+    if listeners.scrapes:
+        tasks.append(asyncio.create_task(scraped.serve(sockets=listeners.scrapes)))
+    _log.info("serving", extra={"version": __version__, "listen": settings.listen, "store": settings.store})
+    try:
+        await server.serve(sockets=listeners.doors)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return await _finish(state, writer)
+
+
+def _server(app: ASGIApp) -> _Server:
+    return _Server(
         uvicorn.Config(
-            doors,
+            app,
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -174,20 +276,11 @@ async def _serve(settings: MapperSettings, state: State, snapshot: Snapshot, soc
         )
     )
 
-    def stop() -> None:
-        server.should_exit = True
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
-    checkpoints = asyncio.create_task(_checkpoints(settings, state, writer))
-    _log.info("serving", extra={"version": __version__, "listen": settings.listen, "store": settings.store})
-    try:
-        await server.serve(sockets=sockets)
-    finally:
-        checkpoints.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await checkpoints
-    return await _finish(state, writer)
+async def _forget_the_dead(state: State) -> None:
+    while True:
+        await asyncio.sleep(_FORGET_INTERVAL)
+        state.index.forget(clock())
 
 
 async def _checkpoints(settings: MapperSettings, state: State, writer: Writer) -> None:
@@ -207,19 +300,3 @@ async def _finish(state: State, writer: Writer) -> int:
     stopped = await asyncio.to_thread(writer.close, 1.0)
     _log.info("stopped", extra={"edges": len(state.graph)})
     return 0 if stopped else 1
-
-
-def _cluster_status(state: State, settings: MapperSettings, snapshot: Snapshot) -> ClusterStatus:
-    counts = state.index.counts()
-    return ClusterStatus(
-        source=f"snapshot {settings.snapshot}",
-        pods=counts["pods"],
-        services=counts["services"],
-        nodes=counts["nodes"],
-        workloads=counts["workloads"],
-        problems=_problems(state, snapshot),
-    )
-
-
-def _problems(state: State, snapshot: Snapshot) -> list[str]:
-    return [*snapshot.problems.lines(), *state.index.problems.lines()]

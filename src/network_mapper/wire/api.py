@@ -70,8 +70,50 @@ class SnifferStatus(msgspec.Struct):
     drops: dict[str, int]
 
 
+class ResourceStatus(msgspec.Struct):
+    """One resource of the Kubernetes API that the mapper reads, or should.
+
+    Attributes:
+        resource: Its name, such as `deployments.apps`.
+        kind: As in objects, such as `Deployment.apps`.
+        state: `waiting`, `listing`, `watching`, or why not: `forbidden`, `absent`.
+        objects: Held at present.
+        last_event: When it was last heard of; 0 when never.
+        lists: Lists begun since the start; each but the first was made necessary by a loss.
+        events: Events since the start.
+        errors: Failures since the start.
+        last_error: What the present failure is; empty when all is well.
+        malformed: Objects that could not be read, since the start.
+        grant: The rule of a ClusterRole that would allow to read it, where it is forbidden.
+    """
+
+    resource: str
+    kind: str
+    state: str
+    objects: int
+    last_event: int
+    lists: int
+    events: int
+    errors: int
+    last_error: str
+    malformed: int
+    grant: str
+
+
 class ClusterStatus(msgspec.Struct):
-    """What the mapper knows of the cluster, and where from."""
+    """What the mapper knows of the cluster, and where from.
+
+    Attributes:
+        source: Where from: files, or the URL of the API.
+        pods: Known pods.
+        services: Known services.
+        nodes: Known nodes.
+        workloads: Known workloads that have pods.
+        problems: What is wrong at present, a line each.
+        domain: The cluster domain.
+        ready: Whether addresses can be resolved.
+        resources: What is read through the API.
+    """
 
     source: str
     pods: int
@@ -79,6 +121,9 @@ class ClusterStatus(msgspec.Struct):
     nodes: int
     workloads: int
     problems: list[str]
+    domain: str = ""
+    ready: bool = True
+    resources: list[ResourceStatus] = []
 
 
 class Status(msgspec.Struct):

@@ -23,8 +23,15 @@ class Idle:
         self.jobs.append(job)
 
 
+class Known:
+    """A cluster that is known."""
+
+    def obstacle(self):
+        return ""
+
+
 def doors(state, **settings):
-    return Doors(state, Idle(), MapperSettings(**settings), lambda: None, lambda: NOW)
+    return Doors(state, Idle(), MapperSettings(**settings), Known(), lambda: NOW)
 
 
 async def post(door, receive):
