@@ -6,37 +6,46 @@ next one. Nothing but a refusal makes a report go away, and a refusal is counted
 
 A report without rows is a heartbeat: it says that this node is watched and that nothing happened. The first report is
 always one, so that the mapper knows the node is covered before anything from it arrives.
+
+Where there is no report door but GraphQL, the mapper is the Otterize one, and the same frozen reports go out in its
+words (`agent.legacy`), mutation by mutation. It knows no heartbeats, so every half minute it is asked whether it is
+there. Mappers are replaced: every five minutes, and whenever the connection was lost, what is to be said is tried at
+the report door first.
 """
 
 from __future__ import annotations
 
+import enum
 import logging
-import math
 import os
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from network_mapper.agent import legacy
+from network_mapper.agent.exchange import ABSENT, Request, Verdict, native, receipt_of, retry_after, verdict_of
 from network_mapper.model import Drop, Tally
-from network_mapper.wire.report import JSON, Receipt, Report, SourceState
+from network_mapper.wire.report import Report, SourceState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from network_mapper.agent.fold import Fold
     from network_mapper.model import Observation
+    from network_mapper.wire.report import Receipt
 
 logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 500
 _LONGEST_DELAY = 30_000
-_LONGEST_RETRY_AFTER = 300_000
-_SHORTEST_RETRY_AFTER = 100
 _CLOSING_DELAY = 250
-_TRANSIENT = frozenset({408, 425, 429})
+_HEALTH_INTERVAL = 30_000
+_KNOCK_INTERVAL = 300_000
 _QUOTED = 300
+
+Wire = Literal["auto", "native", "graphql"]
 
 
 class Totals(msgspec.Struct):
@@ -58,8 +67,20 @@ class Totals(msgspec.Struct):
 
 
 class _Frozen(msgspec.Struct):
+    """A report on its way: its bytes, rows nobody has answered for, and what is left of it to say in GraphQL."""
+
     body: bytes
     rows: int
+    mutations: list[legacy.Mutation] = []
+    shortened: bool = False
+
+
+class _Asked(enum.Enum):
+    """What the last request was."""
+
+    REPORT = enum.auto()
+    MUTATION = enum.auto()
+    HEALTH = enum.auto()
 
 
 def wall_clock() -> int:
@@ -68,7 +89,7 @@ def wall_clock() -> int:
 
 
 class Reporter:
-    """Turns a fold into a sequence of reports. Not for several threads at once.
+    """Turns a fold into a sequence of requests. Not for several threads at once.
 
     `now` is milliseconds of a clock that never jumps. Observations carry the times of the wall clock, or of a capture
     file; the fold is told about time through `feed`, in whichever clock suits it.
@@ -84,6 +105,7 @@ class Reporter:
         boot: Names this start; chosen at random.
         spread: Source of the back-off's jitter.
         limit: Most rows in one report; a larger one costs memory here and saves little there.
+        wire: What to speak: `native`, `graphql`, or `auto`, which begins with the first and falls back to the second.
     """
 
     def __init__(
@@ -99,6 +121,7 @@ class Reporter:
         boot: str = "",
         spread: random.Random | None = None,
         limit: int = 2000,
+        wire: Wire = "native",
     ) -> None:
         self.fold = fold
         self.totals = Totals()
@@ -111,6 +134,17 @@ class Reporter:
         self._boot = boot or os.urandom(8).hex()
         self._spread = spread or random.Random()  # noqa: S311  jitter is no secret
         self._limit = limit
+        self._automatic = wire == "auto"
+        self._graphql = wire == "graphql"
+        """Which wire is spoken now."""
+        self._asked = _Asked.REPORT
+        self._no_door: tuple[int, bytes] | None = None
+        """What the report door answered, while the other one is asked for."""
+        self._greeted = False
+        self._health_at = 0
+        self._knock_at = 0
+        self._cut_off = False
+        self._told_elsewhere = False
         self._sequence = 0
         self._fold_time = 0
         self._watched_until = 0
@@ -167,38 +201,64 @@ class Reporter:
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way and nothing would be sent but a heartbeat."""
-        return self._frozen is None and self._sequence > 0 and not self._work()
+        greeted = self._greeted if self._graphql else self._sequence > 0
+        return self._frozen is None and greeted and not self._work()
 
     def _work(self) -> bool:
-        return self.fold.has_due(self._fold_time) or (self._closing and self._state() != self._farewell)
+        if self.fold.has_due(self._fold_time):
+            return True
+        return self._closing and not self._graphql and self._state() != self._farewell
 
     def _state(self) -> tuple[list[SourceState], Tally]:
         return self.sources, self.drops
 
-    def next_request(self, now: int) -> bytes | None:
-        """The report to send now, in MessagePack: the unanswered one when its retry is due, or the next one."""
-        if self._frozen is None:
-            if not self._due(now):
-                return None
+    def next_request(self, now: int) -> Request | None:
+        """What to send now: what is not answered, when its retry is due, or what comes next."""
+        if now < self._retry_at:
+            return None
+        if self._frozen is None and self._due(now):
             self._frozen = self._freeze(now)
-            self._retry_at = now
-        return self._frozen.body if now >= self._retry_at else None
+        says = self._graphql and not self._knocks(now)
+        if says:
+            self._end_translated()
+        if self._no_door is not None or (self._frozen is None and self._health_due(now)):
+            self._asked = _Asked.HEALTH
+            return legacy.health()
+        if self._frozen is None:
+            return None
+        if says:
+            self._asked = _Asked.MUTATION
+            return self._frozen.mutations[0].request()
+        self._asked = _Asked.REPORT
+        return native(self._native_body(self._frozen))
 
     def _due(self, now: int) -> bool:
-        if self._frozen_at is None or self._work():
+        if self._work():
             return True
-        return not self._closing and now >= self._frozen_at + self._heartbeat
+        if self._graphql:
+            return not self._closing and self._knocks(now)
+        return self._frozen_at is None or (not self._closing and now >= self._frozen_at + self._heartbeat)
+
+    def _health_due(self, now: int) -> bool:
+        return self._graphql and (not self._greeted or (not self._closing and now >= self._health_at))
+
+    def _knocks(self, now: int) -> bool:
+        """Whether a mapper with a report door is looked for, on the other wire."""
+        return self._automatic and now >= self._knock_at
 
     def wait(self, now: int) -> int:
-        """Milliseconds until `next_request` may return a report, if nothing new is fed meanwhile."""
-        if self._frozen is not None:
-            return max(0, self._retry_at - now)
-        if self._due(now):
+        """Milliseconds until `next_request` may return something, if nothing new is fed meanwhile."""
+        if now < self._retry_at:
+            return self._retry_at - now
+        if self._frozen is not None or self._due(now) or self._health_due(now):
             return 0
+        if self._graphql:
+            return max(0, (min(self._health_at, self._knock_at) if self._automatic else self._health_at) - now)
         return self._heartbeat if self._frozen_at is None else max(0, self._frozen_at + self._heartbeat - now)
 
     def _freeze(self, now: int) -> _Frozen:
-        batch = self.fold.take(self._fold_time, self._limit) if self._sequence else None
+        first = not (self._sequence or self._graphql)
+        batch = None if first else self.fold.take(self._fold_time, self._limit)
         self._sequence += 1
         self._frozen_at = now
         self._farewell = self._state()
@@ -214,47 +274,173 @@ class Reporter:
             drops={reason.value: count for reason, count in self.drops.items()},
             sources=self.sources,
         )
-        return _Frozen(self._encoder.encode(report), batch.rows if batch else 0)
+        frozen = _Frozen(self._encoder.encode(report), batch.rows if batch else 0)
+        if self._graphql:
+            self._translate(frozen, report)
+        return frozen
+
+    def _translate(self, frozen: _Frozen, report: Report) -> None:
+        """Find the words of the other wire for a report; rows that it has none for are refused."""
+        frozen.mutations = legacy.mutations_of(report)
+        unsayable = frozen.rows - sum(mutation.rows for mutation in frozen.mutations)
+        if unsayable:
+            self._complain("unsayable", "the mapper's GraphQL has no words for some rows", 0, b"")
+            self._own_drops.add(Drop.REPORT_REFUSED, unsayable)
+            frozen.rows -= unsayable
+            frozen.shortened = True
+
+    def _native_body(self, frozen: _Frozen) -> bytes:
+        """The report's bytes, without the rows that the other wire has answered for already."""
+        if frozen.shortened:
+            report = msgspec.msgpack.decode(frozen.body, type=Report)
+            legacy.keep_lists(report, {name for mutation in frozen.mutations for name in mutation.lists})
+            frozen.body, frozen.shortened = self._encoder.encode(report), False
+        return frozen.body
 
     def answered(self, status: int, headers: dict[str, str], body: bytes, now: int) -> None:
         """Take the answer to the last request. Header names are lower case."""
-        if self._frozen is None:
-            return
-        if status == 200:
-            receipt = _receipt(headers, body)
-            if receipt is not None:
-                self._taken(receipt)
-                return
+        match self._asked:
+            case _Asked.REPORT if self._frozen is not None:
+                self._report_answered(status, headers, body, now)
+            case _Asked.MUTATION if self._frozen is not None:
+                self._mutation_answered(self._frozen, status, headers, body, now)
+            case _Asked.HEALTH:
+                self._health_answered(status, headers, body, now)
+
+    def _report_answered(self, status: int, headers: dict[str, str], body: bytes, now: int) -> None:
+        receipt = receipt_of(status, headers, body)
+        verdict = verdict_of(status)
+        if receipt is not None:
+            self._taken(receipt)
+        elif self._graphql:
+            self._knock_at = now + _KNOCK_INTERVAL
+            self._end_translated()
+        elif verdict is Verdict.NO_DOOR and self._automatic:
+            self._no_door = status, body
+        elif verdict is Verdict.TAKEN:
             self._complain("receipt", "what answers is no mapper's report door", status, body)
             self._back_off(now)
-        elif 400 <= status < 500 and status not in _TRANSIENT:
-            self._refused(status, body)
+        elif verdict is Verdict.LATER:
+            self._later(status, headers, body, now)
         else:
-            self._complain(status, "the mapper cannot take reports now; trying again", status, body, logging.WARNING)
-            self._back_off(now, _retry_after(headers))
+            self._refused(status, body)
+
+    def _health_answered(self, status: int, headers: dict[str, str], body: bytes, now: int) -> None:
+        verdict = legacy.judge(status, body, legacy.HEALTH_FIELD)
+        if self._no_door is not None:
+            (first_status, first_body), self._no_door = self._no_door, None
+            if verdict is Verdict.TAKEN:
+                self._speak_graphql(now)
+            elif verdict is Verdict.LATER:
+                self._later(status, headers, body, now)
+            else:
+                self._refused(first_status, first_body)
+        elif verdict is Verdict.TAKEN:
+            self.totals.last_success = self._wall()
+            self._reached(now)
+        else:
+            self._graphql_failed(verdict, status, headers, body, now)
+
+    def _mutation_answered(self, frozen: _Frozen, status: int, headers: dict[str, str], body: bytes, now: int) -> None:
+        mutation = frozen.mutations[0]
+        verdict = legacy.judge(status, body, mutation.operation)
+        if verdict is Verdict.TAKEN:
+            self.totals.sent += 1
+            self.totals.rows += mutation.rows
+            self.totals.last_success = self._wall()
+            self._told_elsewhere = True
+            self._reached(now)
+        elif verdict is Verdict.REFUSED or (verdict is Verdict.NO_DOOR and not self._automatic):
+            message = "this URL has no GraphQL door" if status in ABSENT else "the mapper refused a mutation"
+            self._complain((mutation.operation, status), message, status, body)
+            self.totals.refused += 1
+            self._own_drops.add(Drop.REPORT_REFUSED, mutation.rows)
+            self._greeted, self._failures = True, 0
+        else:
+            self._graphql_failed(verdict, status, headers, body, now)
+            return
+        frozen.rows -= mutation.rows
+        del frozen.mutations[0]
+        frozen.shortened = True
+        self._end_translated()
+
+    def _graphql_failed(self, verdict: Verdict, status: int, headers: dict[str, str], body: bytes, now: int) -> None:
+        if verdict is Verdict.NO_DOOR and self._automatic:
+            logger.info("the mapper's GraphQL door is gone: looking for its report door")
+            self._graphql = False
+        if verdict is Verdict.LATER:
+            self._later(status, headers, body, now)
+        else:
+            self._complain("graphql", "what answers is no mapper's GraphQL", status, body)
+            self._back_off(now)
+        if status != 200:  # a full queue is no sign of another mapper
+            self._knock_at = min(self._knock_at, now)
+
+    def _later(self, status: int, headers: dict[str, str], body: bytes, now: int) -> None:
+        self._complain(status, "the mapper cannot take reports now; trying again", status, body, logging.WARNING)
+        self._back_off(now, retry_after(headers))
 
     def failed(self, error: BaseException, now: int) -> None:
         """Note that the last request was not answered."""
         if not self._failures:
             logger.warning("no answer from the mapper; trying again", extra={"error": _words(error)})
+        self._no_door = None
+        self._cut_off = self._cut_off or isinstance(error, ConnectionError)
+        self._knock_at = min(self._knock_at, now)
         self._back_off(now)
+
+    def _speak_graphql(self, now: int) -> None:
+        logger.info("the mapper has no report door but GraphQL: speaking that")
+        self._graphql = self._greeted = True
+        self._knock_at, self._health_at = now + _KNOCK_INTERVAL, now + _HEALTH_INTERVAL
+        self._cut_off = False
+        if self._map is not None:
+            self._tell_again()
+        if self._frozen is not None:
+            self._translate(self._frozen, msgspec.msgpack.decode(self._frozen.body, type=Report))
+            self._end_translated()
+
+    def _end_translated(self) -> None:
+        """Be done with a report when the other wire has nothing left to say of it; of a heartbeat it never has."""
+        if self._frozen is not None and not self._frozen.mutations:
+            self._frozen = None
+
+    def _reached(self, now: int) -> None:
+        """Note that the mapper behind GraphQL answers. It keeps its map in memory: a new process knows nothing."""
+        if self._failures:
+            logger.info("the mapper answers", extra={"tries": self._failures + 1})
+        self._greeted = True
+        self._health_at = now + _HEALTH_INTERVAL
+        self._failures = 0
+        self._complained.clear()
+        if self._cut_off:
+            self._tell_again()
+
+    def _tell_again(self) -> None:
+        self._cut_off = self._told_elsewhere = False
+        self.fold.forget()
+        if self._on_forgotten is not None:
+            self._on_forgotten()
 
     def _taken(self, receipt: Receipt) -> None:
         assert self._frozen is not None
         if self._failures:
             logger.info("the mapper answers", extra={"tries": self._failures + 1})
+        if self._graphql:
+            logger.info("the mapper has a report door: reporting there")
+            self._graphql = False
         self.totals.sent += 1
         self.totals.rows += self._frozen.rows
         self.totals.last_success = self._wall()
         self._frozen = None
         self._failures = 0
+        self._cut_off = False
         self._complained.clear()
         current = (receipt.store, receipt.epoch)
-        if self._map != current and (self._map is not None or self._lost_before_map):
+        another = self._map != current and (self._map is not None or self._lost_before_map)
+        if another or self._told_elsewhere:
             logger.info("the mapper's map is another one: telling everything again", extra={"store": receipt.store})
-            self.fold.forget()
-            if self._on_forgotten is not None:
-                self._on_forgotten()
+            self._tell_again()
         self._map = current
 
     def _refused(self, status: int, body: bytes) -> None:
@@ -297,27 +483,6 @@ class Reporter:
         if rows:
             self._own_drops.add(Drop.STOPPED_UNSENT, rows)
         return rows
-
-
-def _receipt(headers: dict[str, str], body: bytes) -> Receipt | None:
-    as_json = headers.get("content-type", "").partition(";")[0].strip().lower() == JSON
-    try:
-        if as_json:
-            return msgspec.json.decode(body, type=Receipt)
-        return msgspec.msgpack.decode(body, type=Receipt)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-
-
-def _retry_after(headers: dict[str, str]) -> int | None:
-    """Milliseconds, from a Retry-After in seconds (RFC 9110, 10.2.3); None for its other form, or for nonsense."""
-    try:
-        seconds = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    if not math.isfinite(seconds) or seconds < 0:
-        return None
-    return round(min(max(seconds * 1000, _SHORTEST_RETRY_AFTER), _LONGEST_RETRY_AFTER))
 
 
 def _words(error: BaseException) -> str:

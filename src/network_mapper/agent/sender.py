@@ -11,11 +11,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from network_mapper.wire.report import MSGPACK, PATH
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from network_mapper.agent.exchange import Request
     from network_mapper.agent.reporter import Reporter
     from network_mapper.http_client import HttpClient
     from network_mapper.model import Observation, Tally
@@ -27,8 +26,6 @@ T = TypeVar("T")
 
 _GLANCE = 0.25
 """Seconds after which a waiting main thread looks again, because a signal may have changed its mind."""
-
-_HEADERS = {"Content-Type": MSGPACK, "Accept": MSGPACK}
 
 
 def steady_clock() -> int:
@@ -129,9 +126,9 @@ class Sender:
         return unsent
 
     def _run(self) -> None:
-        while (body := self._next()) is not None:
+        while (request := self._next()) is not None:
             try:
-                answer = self._client.request("POST", PATH, body, _HEADERS)
+                answer = self._client.request("POST", request.path, request.body, request.headers)
             except OSError as error:
                 self._note(error)
             except Exception as error:
@@ -143,14 +140,14 @@ class Sender:
                     self._changed.notify_all()
         self._client.close()
 
-    def _next(self) -> bytes | None:
-        """Wait for a report that is due; None when everything is sent and the end has come."""
+    def _next(self) -> Request | None:
+        """Wait for a request that is due; None when everything is sent and the end has come."""
         with self._changed:
-            while (body := self._reporter.next_request(steady_clock())) is None:
+            while (request := self._reporter.next_request(steady_clock())) is None:
                 if self._stopping and self._reporter.idle:
                     return None
                 self._changed.wait(max(0.01, self._reporter.wait(steady_clock()) / 1000))
-            return body
+            return request
 
     def _note(self, error: Exception) -> None:
         with self._changed:

@@ -83,6 +83,7 @@ def watch(settings: SnifferSettings, client: HttpClient, stop: Stop) -> int:
         agent=AGENT,
         started=wall_clock(),
         heartbeat_interval=settings.heartbeat_interval,
+        wire=settings.wire,
         on_forgotten=sockets.rescan if sockets else None,
     )
     reporter.set_sources([item.state() for item in inputs], all_drops(inputs))

@@ -54,6 +54,7 @@ class Replay:
             agent=AGENT,
             started=0,
             heartbeat_interval=settings.heartbeat_interval,
+            wire=settings.wire,
         )
         self._reporter.feed((), 0, _NOTHING_YET)
         self._sender = Sender(self._reporter, client)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
@@ -32,6 +32,13 @@ class SnifferSettings(msgspec.Struct):
             model="mapper-api-url",
         ),
     ] = "http://localhost:9090"
+    wire: Annotated[
+        Literal["auto", "native", "graphql"],
+        setting(
+            "How to speak to the mapper: `native`, `graphql` as to the Otterize network mapper, or `auto`, which tries "
+            "the first and falls back to the second."
+        ),
+    ] = "auto"
     node: Annotated[
         str, setting("Name of this node, as in Kubernetes; else $NODE_NAME, else the host's name.", "NAME")
     ] = ""

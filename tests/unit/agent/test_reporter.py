@@ -42,8 +42,8 @@ class Rig:
         self.forgotten += 1
 
     def ask(self, now: int) -> Report | None:
-        body = self.reporter.next_request(now)
-        return None if body is None else msgspec.msgpack.decode(body, type=Report)
+        request = self.reporter.next_request(now)
+        return None if request is None else msgspec.msgpack.decode(request.body, type=Report)
 
     def accept(self, now: int, store: str = "map-1", epoch: int = 1) -> None:
         self.reporter.answered(200, MSGPACK, msgspec.msgpack.encode(Receipt(store, epoch)), now)
@@ -99,7 +99,7 @@ def test_a_report_says_until_when_it_watched(greeted):
 
 def test_each_start_has_a_boot_of_its_own():
     boots = {
-        msgspec.msgpack.decode(Reporter(Fold(), node="n", agent="a", started=0).next_request(0), type=Report).boot
+        msgspec.msgpack.decode(Reporter(Fold(), node="n", agent="a", started=0).next_request(0).body, type=Report).boot
         for _ in range(3)
     }
     assert len(boots) == 3

@@ -55,12 +55,16 @@ class FakeMapper:
 
     def _answer_all(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection, connection.makefile("rb") as stream:
-            while stream.readline().startswith(b"POST /api/v1/reports"):
+            while (line := stream.readline()).startswith((b"POST /api/v1/reports", b"POST /query")):
+                native = line.startswith(b"POST /api")
                 length = 0
-                while (line := stream.readline().strip()) != b"":
-                    if line.lower().startswith(b"content-length:"):
-                        length = int(line.split(b":")[1])
+                while (header := stream.readline().strip()) != b"":
+                    if header.lower().startswith(b"content-length:"):
+                        length = int(header.split(b":")[1])
                 body = stream.read(length)
+                if not native:  # it has one door only
+                    connection.sendall(REFUSED)
+                    continue
                 with self._changed:
                     todo = self.script.pop(0) if self.script else "accept"
                     self.bodies.append(body)
