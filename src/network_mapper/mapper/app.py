@@ -1,8 +1,9 @@
 """The mapper's HTTP side: the report door and the REST interface.
 
-The report door is plain ASGI, since it is asked thousands of times a minute; the rest are ordinary routes. Errors are
-problem documents (RFC 9457). Requests that change something need a content type that a foreign web page cannot send
-without asking first, so that a browser on an engineer's machine is no way into the map.
+The report doors, ours and the model's GraphQL, are plain ASGI, since they are asked thousands of times a minute; the
+rest are ordinary routes. Errors are problem documents (RFC 9457), at the GraphQL door GraphQL's own. Requests that
+change something need a content type that a foreign web page cannot send without asking first, so that a browser on an
+engineer's machine is no way into the map.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from starlette.routing import Route
 
 from network_mapper.mapper import openapi, query
 from network_mapper.mapper.decode import ReportError
+from network_mapper.mapper.graphql import door
 from network_mapper.mapper.intake import BusyError, Intake
 from network_mapper.mapper.metrics import CONTENT_TYPE, Metrics
+from network_mapper.mapper.model_door import open_door
 from network_mapper.store import StoreUnavailableError
 from network_mapper.wire.api import Problem, ResetDocument
 from network_mapper.wire.report import JSON, MSGPACK, PATH
@@ -95,6 +98,7 @@ class Doors:
             patience=settings.legacy_patience,
         )
         self._metrics = Metrics(state, self._intake.counters, cluster, clock)
+        self._door = open_door(state, writer, self._intake, settings, clock)
         self._reading = 0
         routes = [
             Route("/api/v1/map", self._map),
@@ -116,8 +120,12 @@ class Doors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI)."""
-        if scope["type"] == "http" and scope["path"] == PATH:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path == PATH:
             response = await self._report(scope, receive)
+            await response(scope, receive, send)
+        elif path == door.PATH:
+            response = await self._query(scope, receive)
             await response(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
@@ -135,6 +143,30 @@ class Doors:
             return _problem(415, "Unsupported media type", f"A report is {MSGPACK} or {JSON}.")
         if b"content-encoding" in headers:
             return _problem(415, "Unsupported content encoding", "Reports are sent as they are, without compression.")
+        body = await self._read(headers, receive)
+        if isinstance(body, Response):
+            return body
+        try:
+            receipt = await self._intake.accept(body, encoding)
+        except ReportError as error:
+            return _problem(400, "Unreadable report", str(error))
+        except BusyError as error:
+            return _busy(str(error))
+        return _json(receipt)
+
+    async def _query(self, scope: Scope, receive: Receive) -> Response:
+        """One request at the GraphQL door."""
+        headers = dict(scope["headers"])
+        body = await self._read(headers, receive) if scope["method"] == "POST" else b""
+        if isinstance(body, Response):
+            return body
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        query = scope["query_string"].decode("latin-1")
+        reply = await self._door.handle(door.Request(scope["method"], query, content_type, body))
+        return Response(reply.body, reply.status, reply.headers)
+
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | Response:
+        """A request's body, or the answer to one that does not come."""
         if self._reading >= self._settings.max_reports:
             return _busy("as many requests as allowed are being read")
         self._reading += 1
@@ -150,13 +182,7 @@ class Doors:
             self._reading -= 1
         if body is None:
             return _problem(400, "Incomplete request", "The connection ended before the report did.")
-        try:
-            receipt = await self._intake.accept(body, encoding)
-        except ReportError as error:
-            return _problem(400, "Unreadable report", str(error))
-        except BusyError as error:
-            return _busy(str(error))
-        return _json(receipt)
+        return body
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | None:
         limit = self._settings.max_report_bytes
