@@ -14,21 +14,26 @@ from network_mapper.wire.report import JSON, MSGPACK, PATH
 
 
 class MapperProcess:
-    """One mapper over one store; may be started again after it ended or was killed."""
+    """One mapper over one store; may be started again after it ended or was killed.
 
-    def __init__(self, folder, snapshot, *options):
+    Without a snapshot the options say where the cluster comes from.
+    """
+
+    def __init__(self, folder, snapshot, *options, environ=None):
         self.folder = folder
         self.url = f"unix:{folder}/m.sock"
         self.store = folder / "map.db"
         self._command = [
-            *(sys.executable, "-m", "network_mapper", "mapper", "--snapshot", str(snapshot)),
-            *("--store", str(self.store), "--listen", self.url, *options),
+            *(sys.executable, "-m", "network_mapper", "mapper", "--store", str(self.store), "--listen", self.url),
+            *(("--snapshot", str(snapshot)) if snapshot else ()),
+            *options,
         ]
+        self._environ = {**os.environ, **(environ or {})}
         self.process = None
 
     def start(self):
         self.log = (self.folder / "mapper.log").open("ab")
-        self.process = subprocess.Popen(self._command, stderr=self.log)
+        self.process = subprocess.Popen(self._command, stderr=self.log, env=self._environ)
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             try:
@@ -39,6 +44,19 @@ class MapperProcess:
                 assert self.process.poll() is None, self.output()
                 time.sleep(0.02)
         raise AssertionError(f"the mapper does not answer: {self.output()}")
+
+    def wait_ready(self, seconds=30):
+        """Wait until reports are taken."""
+        deadline = time.monotonic() + seconds
+        while (answer := self.client.request("GET", "/readyz")).status != 200:
+            assert time.monotonic() < deadline, (answer, self.output())
+            time.sleep(0.05)
+        return self
+
+    def ask(self, query, variables=None, **more):
+        """One GraphQL request; returns status and document."""
+        content = json.dumps({"query": query, "variables": variables, **more}).encode()
+        return self.post(content, path="/query")
 
     def output(self):
         return (self.folder / "mapper.log").read_text()
