@@ -21,7 +21,7 @@ from network_mapper.model import Service, ServiceRef, Workload
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from network_mapper.model import Edge
+    from network_mapper.model import Edge, Peer
 
 API_SERVER: Final = Service("kubernetes", "default")
 """The cluster's own API, which in many clusters is no pod."""
@@ -48,14 +48,14 @@ class Names(Protocol):
         """The workloads behind a service."""
 
 
-class Label(msgspec.Struct, frozen=True):
+class Label(msgspec.Struct, frozen=True, gc=False):
     """`PodLabel`."""
 
     key: str
     value: str
 
 
-class GroupVersionKind(msgspec.Struct):
+class GroupVersionKind(msgspec.Struct, gc=False):
     """`GroupVersionKind`."""
 
     group: str | None
@@ -63,14 +63,14 @@ class GroupVersionKind(msgspec.Struct):
     kind: str
 
 
-class FixData(msgspec.Struct):
+class FixData(msgspec.Struct, gc=False):
     """`TCPDestResolveBugfixData`."""
 
     is_src_control_plane: bool
     resolved_using_ip: bool = True
 
 
-class Resolution(msgspec.Struct):
+class Resolution(msgspec.Struct, gc=False):
     """`IdentityResolutionData`. An edge belongs to workloads, so what only one pod has stays empty."""
 
     host: str | None = None
@@ -85,7 +85,7 @@ class Resolution(msgspec.Struct):
     tcp_dest_resolve_fix_data: FixData | None = None
 
 
-class Identity(msgspec.Struct):
+class Identity(msgspec.Struct, gc=False):
     """`OtterizeServiceIdentity`."""
 
     name: str
@@ -97,21 +97,21 @@ class Identity(msgspec.Struct):
     kubernetes_service: str | None = None
 
 
-class KafkaConfig(msgspec.Struct):
+class KafkaConfig(msgspec.Struct, gc=False):
     """`KafkaConfig`."""
 
     name: str
     operations: list[str]
 
 
-class HttpResource(msgspec.Struct):
+class HttpResource(msgspec.Struct, gc=False):
     """`HttpResource`."""
 
     path: str
     methods: list[str]
 
 
-class Intent(msgspec.Struct):
+class Intent(msgspec.Struct, gc=False):
     """`Intent`."""
 
     client: Identity
@@ -123,7 +123,7 @@ class Intent(msgspec.Struct):
     aws_actions: None = None
 
 
-class ServiceIntents(msgspec.Struct):
+class ServiceIntents(msgspec.Struct, gc=False):
     """`ServiceIntents`."""
 
     client: Identity
@@ -163,7 +163,10 @@ def _label(text: str) -> tuple[str, str | None]:
 
 
 End = Workload | Service
-_Key = tuple[End, End, str]
+_Target = tuple[End, str]
+"""A server and the type of the calls; the empty one for those of which nothing more is known."""
+_Evidence = list[tuple["Edge", str | None]]
+"""The edges of an intent, each with the name of the service through which it reached the server."""
 
 
 def intents(
@@ -180,15 +183,18 @@ def intents(
         edges: The map.
         names: The cluster.
         wanted: Which of them.
-        detailed: Whether identities say how they were resolved; without it they are fewer.
+        detailed: Whether they say how they and their ends were found out; without that there are fewer distinct ends.
         by_address: Whether every sighting of an edge named a server that did not resolve, beside its address that did.
     """
-    found = _grouped(edges, names)
-    makers = _Identities(names, wanted.labels)
-    keys = _matching(found, makers, wanted)
-    order = makers.order
-    keys.sort(key=lambda key: (order(key[0]), order(key[1]), key[2]))
-    return [_intent(key, found[key], makers, detailed, by_address) for key in keys]
+    maker = _Maker(names, wanted.labels, detailed, by_address)
+    found = _matching(_grouped(edges, names), maker, wanted)
+    # There are far fewer ends than intents, so names are compared once an end.
+    ranks = {end: rank for rank, end in enumerate(sorted(_ends(found), key=_order))}
+    return [
+        maker.intent(client, target, found[client][target])
+        for client in sorted(found, key=ranks.__getitem__)
+        for target in sorted(found[client], key=lambda target: (ranks[target[0]], target[1]))
+    ]
 
 
 def service_intents(
@@ -212,70 +218,72 @@ def _who(identity: Identity) -> tuple[str, str, str | None]:
     return identity.namespace, identity.name, owner.kind if owner else None
 
 
-def _grouped(edges: Iterable[Edge], names: Names) -> dict[_Key, list[tuple[Edge, str | None]]]:
-    """The edges of each intent, each with the name of the service through which it reached the server."""
-    found: dict[_Key, list[tuple[Edge, str | None]]] = {}
+def _grouped(edges: Iterable[Edge], names: Names) -> dict[End, dict[_Target, _Evidence]]:
+    """The edges of each intent, by client."""
+    found: dict[End, dict[_Target, _Evidence]] = {}
+    last: Peer | None = None
+    targets: dict[_Target, _Evidence] = {}
     for edge in edges:
         type_ = _TYPES.get(edge.protocol)
         client, server, service = edge.client, edge.server, edge.service
-        if type_ is None or not (isinstance(client, Workload) or client == API_SERVER):
+        if type_ is None or not (type(client) is Workload or client == API_SERVER):
             continue
         if not type_ and not (edge.connections or edge.attempts or edge.lookups or edge.sockets):
             continue
-        assert isinstance(client, Workload | Service)
-        if server == API_SERVER or service == _API_REF:
-            found.setdefault((client, API_SERVER, type_), []).append((edge, API_SERVER.name))
-        elif isinstance(server, Workload):
-            found.setdefault((client, server, type_), []).append((edge, service.name if service else None))
-        elif isinstance(server, Service):
+        if client is not last:  # the edges of a client stand together
+            targets = found.setdefault(client, {})
+            last = client
+        via = service.name if service is not None else None
+        if (via == API_SERVER.name and service == _API_REF) or server == API_SERVER:
+            server, via = API_SERVER, API_SERVER.name
+        elif type(server) is Service:
             for backend in names.backends_of(server):
-                found.setdefault((client, backend, type_), []).append((edge, server.name))
+                targets.setdefault((backend, type_), []).append((edge, server.name))
+            continue
+        elif type(server) is not Workload:
+            continue
+        held = targets.get((server, type_))
+        if held is None:
+            targets[server, type_] = [(edge, via)]
+        else:
+            held.append((edge, via))
     return found
 
 
-def _matching(found: dict[_Key, Any], makers: _Identities, wanted: Filter) -> list[_Key]:
-    keys = list(found)
+def _ends(found: dict[End, dict[_Target, _Evidence]]) -> set[End]:
+    return {server for targets in found.values() for server, _ in targets}.union(found)
+
+
+def _matching(
+    found: dict[End, dict[_Target, _Evidence]], maker: _Maker, wanted: Filter
+) -> dict[End, dict[_Target, _Evidence]]:
     if wanted.server is not None:
-        callers = {key[0] for key in keys if makers.shown(key[1]) == wanted.server}
-        keys = [key for key in keys if key[0] in callers]
+        found = {
+            client: targets
+            for client, targets in found.items()
+            if any(_shown(server) == wanted.server for server, _ in targets)
+        }
     if wanted.namespaces:
-        keys = [key for key in keys if key[0].namespace in wanted.namespaces]
+        found = {client: targets for client, targets in found.items() if client.namespace in wanted.namespaces}
     if wanted.without:
-        hidden = {end for key in keys for end in key[:2] if makers.has_any(end, wanted.without)}
-        keys = [key for key in keys if key[0] not in hidden and key[1] not in hidden]
-    return keys
+        hidden = {end for end in _ends(found) if maker.has_any(end, wanted.without)}
+        found = {
+            client: {target: edges for target, edges in targets.items() if target[0] not in hidden}
+            for client, targets in found.items()
+            if client not in hidden
+        }
+    return found
 
 
-def _intent(
-    key: _Key,
-    edges: list[tuple[Edge, str | None]],
-    makers: _Identities,
-    detailed: bool,
-    by_address: Callable[[Edge], bool] | None,
-) -> Intent:
-    client, server, type_ = key
-    service = None
-    for _, name in edges:
-        if name is not None and (service is None or name < service):
-            service = name
-    resolution = client_resolution = None
-    evidence = _evidence(edges, type_)
-    if detailed and not type_:
-        resolution = _resolution(edges, service, evidence)
-        client_resolution = _CONTROL_PLANE if client == API_SERVER else _CLIENT
-        if by_address is not None and all(by_address(edge) for edge, _ in edges):
-            resolution.tcp_dest_resolve_fix_data = FixData(client == API_SERVER)
-    intent = Intent(
-        makers.make(client, API_SERVER.name if client == API_SERVER else None, client_resolution),
-        makers.make(server, service, resolution),
-        type_ or None,
-        evidence,
-    )
-    if type_ == "KAFKA":
-        intent.kafka_topics = [KafkaConfig(*item) for item in _details(edges, _OPERATIONS)]
-    elif type_ == "HTTP":
-        intent.http_resources = [HttpResource(*item) for item in _details(edges, _METHODS)]
-    return intent
+def _shown(end: End) -> tuple[str, str]:
+    """Name and namespace as they are shown."""
+    return end.name.replace(".", "_"), end.namespace
+
+
+def _order(end: End) -> tuple[str, str]:
+    """What ends are sorted by: `namespace/name`, then the kind."""
+    name, namespace = _shown(end)
+    return f"{namespace}/{name}", end.kind if type(end) is Workload else ""
 
 
 _CLIENT: Final = Resolution(is_service=False, extra_info="resolveInClusterIdentity")
@@ -287,7 +295,7 @@ _EXTRA_INFO: Final = {
 }
 
 
-def _evidence(edges: list[tuple[Edge, str | None]], type_: str) -> str:
+def _evidence(edges: _Evidence, type_: str) -> str:
     """Where the model would say that it knows this from: the strongest evidence, from connections to lookups."""
     if type_:
         return "handleReportKafkaMapperResults" if type_ == "KAFKA" else "handleReportIstioConnectionResults"
@@ -300,7 +308,7 @@ def _evidence(edges: list[tuple[Edge, str | None]], type_: str) -> str:
     return answer
 
 
-def _resolution(edges: list[tuple[Edge, str | None]], service: str | None, evidence: str) -> Resolution:
+def _resolution(edges: _Evidence, service: str | None, evidence: str) -> Resolution:
     """What is known about how the server was found: from the latest edge that leads through its service."""
     ports = [(edge.last_seen, edge.port) for edge, via in edges if via == service and edge.port]
     return Resolution(
@@ -311,7 +319,7 @@ def _resolution(edges: list[tuple[Edge, str | None]], service: str | None, evide
     )
 
 
-def _details(edges: list[tuple[Edge, str | None]], known: frozenset[str]) -> Sequence[tuple[str, list[str]]]:
+def _details(edges: _Evidence, known: frozenset[str]) -> Sequence[tuple[str, list[str]]]:
     """The names of all edges with their actions, sorted, as far as the schema has a word for these."""
     if len(edges) == 1:
         details = edges[0][0].details
@@ -323,46 +331,71 @@ def _details(edges: list[tuple[Edge, str | None]], known: frozenset[str]) -> Seq
     return [(name, sorted({action for action in details[name] if action in known})) for name in sorted(details)]
 
 
-class _Identities:
-    """Makes the ends of intents; equal ones are one object, so that they are written once."""
+class _Maker:
+    """Makes intents. Equal ends of them are one object, so that they are written once."""
 
-    def __init__(self, names: Names, labels: frozenset[str] | None) -> None:
+    def __init__(
+        self, names: Names, labels: frozenset[str] | None, detailed: bool, by_address: Callable[[Edge], bool] | None
+    ) -> None:
         self._names = names
         self._labels = labels
+        self._detailed = detailed
+        self._by_address = by_address
         self._made: dict[tuple[End, str | None, int], Identity] = {}
-        self._orders: dict[End, tuple[str, str]] = {}
+        self._plain: dict[End, Identity] = {}
         self._all_labels: dict[End, dict[str, str]] = {}
 
-    def shown(self, end: End) -> tuple[str, str]:
-        """Name and namespace as they are shown."""
-        return end.name.replace(".", "_"), end.namespace
-
-    def order(self, end: End) -> tuple[str, str]:
-        """What ends are sorted by: `namespace/name`, then the kind."""
-        found = self._orders.get(end)
-        if found is None:
-            name, namespace = self.shown(end)
-            kind = end.kind if isinstance(end, Workload) else ""
-            found = self._orders[end] = (f"{namespace}/{name}", kind)
-        return found
+    def intent(self, client: End, target: _Target, edges: _Evidence) -> Intent:
+        """One intent."""
+        server, type_ = target
+        service = edges[0][1]
+        for _, name in edges[1:]:
+            if name is not None and (service is None or name < service):
+                service = name
+        own: Resolution | None = None
+        resolution: Resolution | None = None
+        evidence = ""
+        if self._detailed:
+            evidence = _evidence(edges, type_)
+            if not type_:
+                own = _CLIENT if type(client) is Workload else _CONTROL_PLANE
+                resolution = _resolution(edges, service, evidence)
+                if self._by_address is not None and all(self._by_address(edge) for edge, _ in edges):
+                    resolution.tcp_dest_resolve_fix_data = FixData(client == API_SERVER)
+        intent = Intent(
+            self._identity(client, API_SERVER.name if type(client) is Service else None, own),
+            self._identity(server, service, resolution),
+            type_ or None,
+            evidence,
+        )
+        if type_ == "KAFKA":
+            intent.kafka_topics = [KafkaConfig(*item) for item in _details(edges, _OPERATIONS)]
+        elif type_ == "HTTP":
+            intent.http_resources = [HttpResource(*item) for item in _details(edges, _METHODS)]
+        return intent
 
     def has_any(self, end: End, labels: tuple[tuple[str, str | None], ...]) -> bool:
         """Whether an end has one of these labels."""
         own = self._labels_of(end)
         return any(key in own and (value is None or own[key] == value) for key, value in labels)
 
-    def make(self, end: End, service: str | None, resolution: Resolution | None) -> Identity:
-        """The identity of an end."""
+    def _identity(self, end: End, service: str | None, resolution: Resolution | None) -> Identity:
         key = (end, service, id(resolution))
         found = self._made.get(key)
         if found is None:
-            found = self._made[key] = self._make(end, service, resolution)
+            found = self._made[key] = self._new(end, service, resolution)
         return found
 
-    def _make(self, end: End, service: str | None, resolution: Resolution | None) -> Identity:
-        name, namespace = self.shown(end)
-        identity = Identity(name, namespace, resolution_data=resolution, kubernetes_service=service)
-        if isinstance(end, Workload):
+    def _new(self, end: End, service: str | None, resolution: Resolution | None) -> Identity:
+        plain = self._plain.get(end)
+        if plain is None:
+            plain = self._plain[end] = self._identity_of(end)
+        return msgspec.structs.replace(plain, resolution_data=resolution, kubernetes_service=service)
+
+    def _identity_of(self, end: End) -> Identity:
+        """An end with what holds for it however it is reached."""
+        identity = Identity(*_shown(end))
+        if type(end) is Workload:
             own = self._labels_of(end)
             identity.labels = [
                 Label(key, own[key]) for key in sorted(own) if self._labels is None or key in self._labels
@@ -376,6 +409,6 @@ class _Identities:
     def _labels_of(self, end: End) -> dict[str, str]:
         found = self._all_labels.get(end)
         if found is None:
-            found = self._names.labels_of(end) if isinstance(end, Workload) else {}
+            found = self._names.labels_of(end) if type(end) is Workload else {}
             self._all_labels[end] = found
         return found
