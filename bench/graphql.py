@@ -96,11 +96,11 @@ class Traffic:
                        "TTL": None, "lastSeen": when, "srcPorts": [40_000 + pod % 20_000]}  # fmt: skip
 
     def fresh(self) -> dict[str, Any]:
-        """An edge that was never seen: another port of some pod."""
+        """An edge that was never seen: a port of its own of some pod."""
         self._fresh += 1
         address = synthetic.pod_address(self._fresh % self._load.pods)
         return {"destination": address, "destinationIP": address,
-                "destinationPort": 10_000 + self._fresh // self._load.pods, "TTL": None, "lastSeen": timestamp(),
+                "destinationPort": 10_000 + self._fresh % 20_000, "TTL": None, "lastSeen": timestamp(),
                 "srcPorts": [41_000]}  # fmt: skip
 
     def request(self, kind: str, fresh: float) -> bytes:
