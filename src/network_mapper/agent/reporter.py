@@ -314,7 +314,6 @@ class Reporter:
             self._taken(receipt)
         elif self._graphql:
             self._knock_at = now + _KNOCK_INTERVAL
-            self._end_translated()
         elif verdict is Verdict.NO_DOOR and self._automatic:
             self._no_door = status, body
         elif verdict is Verdict.TAKEN:
