@@ -1,6 +1,7 @@
 """Build the programs of a Kubernetes control plane from their Go modules, once per machine.
 
-The tests run against the real kube-apiserver and kube-controller-manager. Their modules and checksums are locked in
+The tests run against the real kube-apiserver, kube-controller-manager and etcd. (Debian 12's etcd would do but for the
+progress notices without which the API server offers no streaming lists.) Their modules and checksums are locked in
 `tests/cluster/kubernetes/`; the programs are kept in the cache with a list of their hashes, which is compared before
 each use. `KUBEBUILDER_ASSETS`, the variable of the field for a folder with such programs, goes first.
 """
@@ -20,8 +21,12 @@ from pathlib import Path
 import cache
 
 MODULE = Path(__file__).resolve().parent.parent / "tests" / "cluster" / "kubernetes"
-PROGRAMS = ("kube-apiserver", "kube-controller-manager")
-ETCD = ("etcd",)
+PROGRAMS = {
+    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+    "etcd": "go.etcd.io/etcd/server/v3",
+}
+"""The programs, and the Go packages that they are."""
 SUMS = "SHA256SUMS"
 PROGRESS_SECONDS = 30
 
@@ -39,7 +44,7 @@ def version() -> str:
 
 
 def programs() -> Path:
-    """Folder with kube-apiserver and kube-controller-manager, built now if need be (some ten minutes).
+    """Folder with all `PROGRAMS`, built now if need be (some ten minutes).
 
     Raises:
         KubernetesMissingError: There is no Go toolchain, or the build failed.
@@ -67,11 +72,11 @@ def _build(go: str, folder: Path) -> None:
     package = "k8s.io/component-base/version"
     stamp = f"-X {package}.gitVersion=v{release} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-    for program in PROGRAMS:
-        with _Progress(f"building {program} {release}"):
+    for program, source in PROGRAMS.items():
+        with _Progress(f"building {program} for Kubernetes {release}"):
             done = subprocess.run([go, "build", "-trimpath", "-ldflags", f"-s -w {stamp}", "-o", folder / program,
-                                   f"k8s.io/kubernetes/cmd/{program}"], check=False, cwd=MODULE, env=environment,
-                                  capture_output=True, text=True)  # fmt: skip
+                                   source], check=False, cwd=MODULE, env=environment, capture_output=True,
+                                  text=True)  # fmt: skip
         if done.returncode:
             raise KubernetesMissingError(f"building {program} failed:\n{done.stderr[-2000:]}")
     sums = [f"{_sha256(folder / program)}  {program}\n" for program in PROGRAMS]

@@ -23,7 +23,7 @@ from harness.etcd import Etcd
 from harness.kube_api import ApiError, KubeApi
 from harness.objects import namespace as namespace_object
 from harness.pki import Authority, Certificate, signing_key
-from harness.processes import Workspace, stop_all
+from harness.processes import Workspace, require, stop_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,13 +35,14 @@ RBAC = f"{RBAC_GROUP}/v1"
 STARTING = 30.0
 TOKEN_SECONDS = 3600
 STOPPING = 2.0
+TOOLS = {"openssl": "openssl", "prlimit": "util-linux", "setpriv": "util-linux"}
 
 
 class ControlPlane:
     """A control plane that lives as long as the `with` block, and no longer than this process.
 
     Args:
-        programs: Folder with kube-apiserver and kube-controller-manager.
+        programs: Folder with kube-apiserver, kube-controller-manager and etcd.
         parent: Folder to make its own folder in; the system's folder for temporary files if None.
         addresses: Where the API server is, and the services' blocks.
         controllers: Names of the controllers that run; none means no controller manager.
@@ -56,6 +57,9 @@ class ControlPlane:
         apiserver: Its API server.
         manager: Its controller manager, or None.
         started_in: Seconds from nothing to ready.
+
+    Raises:
+        ProgramMissingError: A tool of the system is missing.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class ControlPlane:
         apiserver_options: Sequence[str] = (),
         prefix: Sequence[str] = (),
     ) -> None:
+        require(TOOLS)
         self._began = time.monotonic()
         self.addresses = addresses or Addresses()
         self._workspace = Workspace(parent)
@@ -90,7 +95,7 @@ class ControlPlane:
     ) -> None:
         folder = self.folder
         listen = self.addresses.listen
-        self.etcd = Etcd(folder, prefix=prefix)
+        self.etcd = Etcd(program=programs / "etcd", folder=folder, prefix=prefix)
         if etcd_data:
             shutil.copytree(etcd_data, self.etcd.data)
         pki = folder / "pki"
@@ -217,9 +222,11 @@ class ControlPlane:
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         return str(self.admin.call("POST", path, request)["status"]["token"])
 
-    def client(self, *, certificate: Certificate | None = None, token: str = "", url: str = "") -> KubeApi:
+    def client(
+        self, *, certificate: Certificate | None = None, token: str = "", url: str = "", timeout: float = 30.0
+    ) -> KubeApi:
         """A client with these credentials, for this server or another `url` that the same authority vouches for."""
-        return KubeApi(url or self.url, self.authority.cert, certificate, token)
+        return KubeApi(url or self.url, self.authority.cert, certificate, token, timeout)
 
     def kubeconfig(
         self,

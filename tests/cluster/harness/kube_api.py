@@ -157,13 +157,10 @@ class KubeApi:
         connection, fresh = self._connection()
         try:
             return _exchange(connection, method, target, payload, sent)
-        except (http.client.HTTPException, OSError) as error:
-            connection.close()
-            if not fresh and method == "GET":
-                return _exchange(connection, method, target, payload, sent)
-            if isinstance(error, OSError):
+        except OSError:
+            if fresh or method != "GET":
                 raise
-            raise OSError(f"{method} {target}: {error!r}") from error
+        return _exchange(connection, method, target, payload, sent)
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> Any:
         """Send one request; returns the answer's JSON.
@@ -297,13 +294,24 @@ def _path(item: Mapping[str, Any]) -> str:
 def _exchange(
     connection: http.client.HTTPSConnection, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
 ) -> Answer:
-    connection.request(method, target, body, dict(headers))
-    answer = connection.getresponse()
-    return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+    try:
+        connection.request(method, target, body, dict(headers))
+        answer = connection.getresponse()
+        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+    except OSError:
+        connection.close()
+        raise
+    except http.client.HTTPException as error:
+        connection.close()
+        raise OSError(f"{method} {target}: {error!r}") from error
 
 
 def _events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
-    while line := answer.readline():
-        if not line.endswith(b"\n"):
-            raise OSError("the watch was cut in the middle of a line")
-        yield json.loads(line)
+    rest = b""
+    try:
+        # Not readline(), which takes a connection that ended between two chunks for the body's end.
+        while piece := answer.read1(65536):
+            *lines, rest = (rest + piece).split(b"\n")
+            yield from map(json.loads, lines)
+    except http.client.IncompleteRead as error:
+        raise OSError(f"the watch was cut{' in the middle of a line' if rest else ''}") from error

@@ -39,6 +39,10 @@ class HarnessError(RuntimeError):
     """A part did not start or did not answer in time; the message says what, with the end of its log."""
 
 
+class ProgramMissingError(HarnessError):
+    """A program is not installed; the message says how to get it."""
+
+
 class Workspace:
     """A temporary folder that goes away with this process, however that ends.
 
@@ -186,16 +190,16 @@ def stop_all(daemons: Sequence[Daemon], seconds: float = KILL_AFTER) -> None:
         daemon.wait(max(0.0, deadline - time.monotonic()))
 
 
-def find_program(name: str, package: str, *folders: Path) -> str:
-    """Path of a program: in one of the folders, else on PATH.
+def require(programs: Mapping[str, str]) -> None:
+    """Make sure that programs are installed.
+
+    Args:
+        programs: Names, and the Debian packages that have them.
 
     Raises:
-        FileNotFoundError: It is nowhere; the message names the Debian package that has it.
+        ProgramMissingError: Some are not; the message says how to get them.
     """
-    for folder in folders:
-        if os.access(folder / name, os.X_OK):
-            return str(folder / name)
-    found = shutil.which(name, path=os.environ.get("PATH", os.defpath) + os.pathsep + "/usr/bin")
-    if not found:
-        raise FileNotFoundError(f"{name} is missing; install it, on Debian with: sudo apt install {package}")
-    return found
+    missing = sorted({package for name, package in programs.items() if not shutil.which(name)})
+    if missing:
+        names = " ".join(missing)
+        raise ProgramMissingError(f"missing on this machine: {names}; on Debian: sudo apt install {names}")
