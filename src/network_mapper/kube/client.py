@@ -145,9 +145,9 @@ class ApiClient:
         self._largest_body = largest_body
         parts = urllib.parse.urlsplit(access.server)
         self._tls = parts.scheme == "https"
-        self._prefix = parts.path
+        self._prefix = parts.path.rstrip("/")
         if access.proxy is not None and not self._tls:
-            self._prefix = access.server  # a proxy is asked for the whole URL
+            self._prefix = access.server.rstrip("/")  # a proxy is asked for the whole URL
         headers = [("Host", parts.netloc), ("User-Agent", f"network-mapper/{__version__}")]
         # Compressed lists cost us more to unpack, and the server far more to pack, than a cluster's network costs.
         headers += [("Accept-Encoding", "identity"), *access.headers]

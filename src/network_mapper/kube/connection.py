@@ -20,6 +20,7 @@ HIGH_WATER = 512 * 1024
 """Bytes waiting to be taken above which reading pauses."""
 
 _LARGEST_HEAD = 64 * 1024
+_HEAD_TOO_LARGE = f"the answer's headers are longer than {_LARGEST_HEAD} bytes"
 
 
 class Connection(asyncio.Protocol):
@@ -45,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._failure: UnreachableError | None = None
         self._pieces: list[bytes] = []
         self._waiting = 0
+        self._head = 0
         self._paused = False
         self._begun = False
         self._answered = False
@@ -79,7 +81,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._fail(f"the answer is no HTTP: {one_line(repr(data[:40]))}")
         if not self._answered and self._waiting > _LARGEST_HEAD:
-            self._fail(f"the answer's headers are longer than {_LARGEST_HEAD} bytes")
+            self._fail(_HEAD_TOO_LARGE)
         if self._waiting > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
@@ -121,6 +123,10 @@ class Connection(asyncio.Protocol):
         """Keep a header; the values of one that comes several times are joined."""
         key = name.decode("latin-1").lower()
         text = value.decode("latin-1").strip()
+        self._head += len(name) + len(value) + 4
+        if self._head > _LARGEST_HEAD:
+            self._fail(_HEAD_TOO_LARGE)
+            raise ValueError
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
     def on_headers_complete(self) -> None:
@@ -150,7 +156,7 @@ class Connection(asyncio.Protocol):
             raise self._error("the connection was closed without an answer")
         self.status, self.headers = 0, {}
         self._pieces.clear()
-        self._waiting = 0
+        self._waiting = self._head = 0
         self._failure = None
         self._begun = self._answered = self._complete = self._delimited = False
         self._parser = httptools.HttpResponseParser(self)
