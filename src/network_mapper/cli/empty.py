@@ -37,6 +37,12 @@ def describe_drop(reason: str, count: int) -> str:
     return f"{count} {unit} {drop.value}: {drop.text}"
 
 
+def is_rows(reason: str) -> bool:
+    """Whether a reason counts rows; a reason that only a newer mapper knows is taken to."""
+    drop = _DROPS.get(reason)
+    return drop is None or drop.unit == "rows"
+
+
 def _last_report(sniffers: Sequence[SnifferStatus], now: int) -> str:
     return age(now - max(sniffer.last_report for sniffer in sniffers)) + " ago"
 

@@ -22,7 +22,7 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _mapper(status: Status, url: str) -> list[str]:
-    from network_mapper.cli.empty import describe_drop  # noqa: PLC0415  --help needs no model
+    from network_mapper.cli.empty import describe_drop, is_rows  # noqa: PLC0415  --help needs no model
     from network_mapper.export.times import age, rfc3339  # noqa: PLC0415  likewise
 
     if status.watching_since:
@@ -35,7 +35,7 @@ def _mapper(status: Status, url: str) -> list[str]:
         f"  Store: {status.store}, epoch {status.epoch}"
         + (f", emptied {age(status.now - status.reset_at)} ago" if status.reset_at else ""),
     ]
-    dropped = sum(status.drops.values())
+    dropped = sum(count for reason, count in status.drops.items() if is_rows(reason))
     lines.append(f"  Rows: {status.rows} received = {status.merged} merged + {dropped} dropped")
     lines += [f"    {describe_drop(reason, count)}" for reason, count in sorted(status.drops.items()) if count]
     return lines
@@ -51,7 +51,16 @@ def _cluster(status: Status) -> list[str]:
         _plural(cluster.nodes, "node"),
         _plural(cluster.workloads, "workload"),
     )
-    lines = [f"Cluster: {clean(cluster.source)}", f"  {', '.join(counts)}"]
+    domain = f", domain {clean(cluster.domain)}" if cluster.domain else ""
+    lines = [f"Cluster: {clean(cluster.source)}{domain}", f"  {', '.join(counts)}"]
+    if not cluster.ready:
+        lines.append("  Not read yet: no report is taken until it is")
+    if cluster.resources:
+        states: dict[str, int] = {}
+        for resource in cluster.resources:
+            states[resource.state] = states.get(resource.state, 0) + 1
+        told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        lines.append(f"  {len(cluster.resources)} kinds of objects: {told}")
     return lines + [f"  Problem: {clean(problem)}" for problem in cluster.problems]
 
 
