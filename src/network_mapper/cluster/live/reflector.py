@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import math
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol
@@ -49,6 +50,7 @@ _ABSENT_RETRY = 60.0
 _SHORTEST_WATCH = 1.0
 _ERRORS_THEN_LIST = 3
 _NOTED = 20
+_AT_ONCE = 10.0
 _GAP = 30.0  # seconds that a watch may stay open beyond its time
 _BOOKMARK_SILENCE = 200.0  # servers that send bookmarks do so every minute
 
@@ -169,7 +171,7 @@ class Reflector:
         self._first_version = ""
         self._work: Iterator[None] | None = None
         self._initial = False
-        self._opened = 0.0
+        self._opened = -math.inf
         self._began_with: Version = ""
         self._lines = 0
         self._bookmarks = False
@@ -369,8 +371,7 @@ class Reflector:
             return
         self._errors_in_row += 1
         if self._errors_in_row >= _ERRORS_THEN_LIST or _of_version(status):
-            self._errors_in_row = 0
-            self._list_anew()
+            self._give_up_watching()
         self._fail(_reason(status), f"the watch ended with an error: {status.message}", now, status.retry_after)
 
     def ended(self, now: float) -> None:
@@ -431,13 +432,22 @@ class Reflector:
         """A request was not answered, or its answer broke off."""
         if self._initial:
             self._listing = self._initial = False
+        elif self._lines == 0 and 0 <= now - self._opened < _AT_ONCE:
+            self._errors_in_row += 1  # a first line that cannot be had, such as one beyond all bounds
+            if self._errors_in_row >= _ERRORS_THEN_LIST:
+                self._give_up_watching()
+        self._opened = -math.inf
         self._fail(reason, str(error) or type(error).__name__, now)
 
     def lost(self, error: Exception, now: float) -> None:
-        """A line of the watch could not be had, whatever is tried: only a list says what it was."""
-        self._list_anew()
-        self._fruitless += 1
+        """An answer could not be worked with, and there is no telling what was in it."""
+        self._give_up_watching()
         self.failed(error, now, "answer")
+
+    def _give_up_watching(self) -> None:
+        """A change cannot be had from a watch, whatever is tried: only a list tells what it was."""
+        self._errors_in_row = 0
+        self._list_anew()
 
     def _token_expired(self, token: str, message: str, now: float) -> None:
         self.counts.errors["expired"] += 1
