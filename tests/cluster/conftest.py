@@ -13,8 +13,10 @@ import kubernetes
 import pytest
 from harness import objects, pods
 from harness.control_plane import ControlPlane
+from harness.places import Places
 from harness.processes import ProgramMissingError
 from harness.proxy import FaultProxy
+from model_mapper import ModelMapper
 
 from network_mapper.testing import sandbox
 
@@ -62,3 +64,39 @@ def proxy(control_plane):
     """A proxy before the control plane, without faults yet."""
     with FaultProxy(control_plane) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def places(control_plane):
+    """Makes places."""
+    return Places(control_plane)
+
+
+@pytest.fixture
+def place(control_plane, places):
+    """A namespace of one test's own, with addresses that nobody else has."""
+    place = places.new()
+    yield place
+    control_plane.remove_namespace(place.namespace)
+
+
+@pytest.fixture(scope="session")
+def mappers(control_plane, tmp_path_factory):
+    """Starts mappers, one for each combination of options, and keeps them for the next test that asks."""
+    running = {}
+    config = control_plane.kubeconfig(tmp_path_factory.mktemp("mappers") / "kubeconfig")
+
+    def mapper_with(*options):
+        if options not in running:
+            folder = tmp_path_factory.mktemp("m")
+            running[options] = ModelMapper(folder, None, "--kubeconfig", str(config), *options).start().wait_ready()
+        return running[options]
+
+    yield mapper_with
+    assert [process.stop()[0] for process in running.values()] == [0] * len(running)
+
+
+@pytest.fixture(scope="session")
+def mapper(mappers):
+    """The mapper as it is without settings."""
+    return mappers()
