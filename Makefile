@@ -38,7 +38,11 @@ demo: venv ## Draw the map of a small shop from real packets (TOPOLOGY=FILE, DEM
 .PHONY: test
 test: venv ## Run all tests (ARGS="-k name"), those with network namespaces where the system allows them
 	@$(PYTHON) tools/bootstrap.py test-tools
-	@reason=$$($(BIN)/python -c 'from network_mapper.testing import sandbox; print(sandbox.obstacle() or "")') && \
+	@# Inside the sandbox there is no network to fetch from, so the tests' Kubernetes is built beside it; the tests that
+	@# need it come last and wait.
+	@$(PYTHON) tools/bootstrap.py kubernetes & build=$$!; \
+	trap 'kill $$build 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
+	reason=$$($(BIN)/python -c 'from network_mapper.testing import sandbox; print(sandbox.obstacle() or "")') && \
 	if [ -z "$$reason" ]; then \
 		$(BIN)/python -m network_mapper.testing.sandbox --net -- $(BIN)/python -m pytest $(ARGS); \
 	else \

@@ -1,5 +1,8 @@
 """What holds for every test.
 
+Tests against the real cluster come last: on a machine that sees this project for the first time, its programs are built
+meanwhile. The first of them waits for that.
+
 A test that does not run proves nothing. Where `CI=true`, a skipped, expected-to-fail or deselected test therefore fails
 the whole run; elsewhere the reasons are printed at the end.
 """
@@ -21,7 +24,17 @@ settings.load_profile("ci" if os.environ.get("CI", "").lower() in ("true", "1") 
 # A job in the background is started with SIGINT ignored, and would hand that on to every process under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+BUILD_SECONDS = 30 * 60
+
 _not_run: list[str] = []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    cluster = [item for item in items if item.get_closest_marker("cluster")]
+    items[:] = [item for item in items if not item.get_closest_marker("cluster")] + cluster
+    if cluster:
+        cluster[0].add_marker(pytest.mark.timeout(BUILD_SECONDS), append=False)
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

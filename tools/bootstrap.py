@@ -1,4 +1,4 @@
-"""Prepare what the Makefile's targets need: wheels, the virtual environment, the lock files.
+"""Prepare what the Makefile's targets need: wheels, the virtual environment, the lock files, the tests' Kubernetes.
 
 It runs before anything is installed, so it uses nothing but the standard library. The wheels are kept in a folder
 named after the Python version and the lock file's hash; pip checks each wheel against the hash in the lock when it
@@ -7,19 +7,16 @@ installs, so a damaged or foreign folder costs time and nothing else.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+import cache
+import kubernetes
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -70,31 +67,10 @@ def apt_install(packages: list[str]) -> None:
     run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, env=env)
 
 
-def _digest(*files: Path) -> str:
-    content = b"\0".join(file.read_bytes() for file in files)
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
-def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "network-mapper"
-
-
 def wheels_folder() -> Path:
     """Where the wheels of this lock are kept for this interpreter."""
     version = f"{sys.implementation.name}-{sys.version_info.major}.{sys.version_info.minor}-{sys.platform}"
-    return _cache_home() / "wheels" / f"{version}-{_digest(DEV_LOCK)}"
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time work on a folder; where there is no flock, the final rename alone keeps it whole."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(folder.name + ".lock").open("w") as handle:
-        with contextlib.suppress(ImportError):
-            import fcntl  # noqa: PLC0415  not on Windows
-
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    return cache.home() / "wheels" / f"{version}-{cache.digest(DEV_LOCK)}"
 
 
 def _make_venv(venv: Path) -> None:
@@ -109,29 +85,39 @@ def _make_venv(venv: Path) -> None:
     run(sys.executable, "-m", "venv", "--clear", venv)
 
 
-def cache() -> None:
+def wheels() -> None:
     """Fetch the wheels that the lock names, once, so that later installs need no network."""
     _make_venv(VENV)
-    folder = wheels_folder()
-    with _locked(folder):
-        if folder.is_dir():
-            say(f"wheels are in {folder}")
-            return
-        say(f"fetching wheels into {folder}")
-        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=folder.name + "."))
-        try:
-            run(python_of(VENV), "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary", ":all:",
-                "--dest", aside, "-r", DEV_LOCK)  # fmt: skip
-            aside.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+
+    def fetch(folder: Path) -> None:
+        say("fetching wheels")
+        run(python_of(VENV), "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary", ":all:",
+            "--dest", folder, "-r", DEV_LOCK)  # fmt: skip
+
+    say(f"wheels are in {cache.ensure(wheels_folder(), fetch)}")
+
+
+def kubernetes_programs() -> None:
+    """Build the Kubernetes that tests run against, once; where that cannot be, those tests say what they miss."""
+    # Ended by a signal, it still ends its compiler and removes what is half done.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        say(f"Kubernetes {kubernetes.version()} is in {kubernetes.programs()}")
+    except kubernetes.KubernetesMissingError as error:
+        say(f"tests against a real Kubernetes will be skipped: {error}")
+
+
+def fill_cache() -> None:
+    """Fetch and build whatever later targets would have to fetch and build."""
+    wheels()
+    kubernetes_programs()
 
 
 def _install_locked(python: Path) -> None:
     install = [python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", DEV_LOCK]
     folder = wheels_folder()
     if folder.is_dir():
-        with _locked(folder):
+        with cache.locked(folder):
             try:
                 run(*install, "--no-index", "--find-links", folder)
             except BootstrapError:
@@ -144,7 +130,7 @@ def _install_locked(python: Path) -> None:
 
 def venv() -> None:
     """Install the locked packages and this project into `.venv`, unless that is done for this very lock."""
-    stamp = VENV / f".installed-{_digest(DEV_LOCK, ROOT / 'pyproject.toml', Path(__file__))}"
+    stamp = VENV / f".installed-{cache.digest(DEV_LOCK, ROOT / 'pyproject.toml', Path(__file__))}"
     if stamp.exists():
         return
     _make_venv(VENV)
@@ -189,7 +175,13 @@ def test_tools() -> None:
             say(f"some tests will be skipped: {error}")
 
 
-STEPS = {"cache": cache, "venv": venv, "lock": lock, "test-tools": test_tools}
+STEPS = {
+    "cache": fill_cache,
+    "kubernetes": kubernetes_programs,
+    "lock": lock,
+    "test-tools": test_tools,
+    "venv": venv,
+}
 
 
 def main(names: list[str]) -> int:

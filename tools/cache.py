@@ -49,6 +49,8 @@ def ensure(folder: Path, make: Callable[[Path], None], check: Callable[[Path], b
             if check(folder):
                 return folder
             shutil.rmtree(folder)
+        for left in folder.parent.glob(folder.name + ".*/"):  # by a process that was killed
+            shutil.rmtree(left)
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=folder.name + "."))
         try:
             make(aside)

@@ -118,6 +118,6 @@ class _Progress:
         self._say("some minutes, once on this machine")
         threading.Thread(target=self._tell, daemon=True).start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: object, *_: object) -> None:
         self._ended.set()
-        self._say(f"took {time.monotonic() - self._started:.0f} s")
+        self._say(f"{'gave up after' if failure else 'took'} {time.monotonic() - self._started:.0f} s")
