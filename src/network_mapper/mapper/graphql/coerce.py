@@ -111,11 +111,12 @@ def literal(node: ValueNode, kind: Any, values: Mapping[str, Any]) -> Any:
         return {
             name: literal(item, kind.fields[name].type, values) for name, item in given.items() if name not in absent
         }
+    if kind.name == "Time":
+        return node.value if isinstance(node, StringValueNode) else ""  # any other shape is no time
     if isinstance(node, IntValueNode):
         return int(node.value)
-    if isinstance(node, StringValueNode | BooleanValueNode | EnumValueNode):
-        return node.value if kind.name != "Time" or isinstance(node, StringValueNode) else ""
-    return ""  # a Time of some other shape, which is no time
+    assert isinstance(node, StringValueNode | BooleanValueNode | EnumValueNode)
+    return node.value
 
 
 def _value(value: Any, kind: Any, path: Path) -> Any:

@@ -148,8 +148,10 @@ class Door:
         try:
             return Reply(200, {"Content-Type": JSON}, await self._answer(request))
         except RequestError as error:
-            content = {"errors": error.errors, "data": None}
-            return Reply(error.status, {"Content-Type": JSON} | error.headers, _encode(content))
+            return _refusal(error)
+        except Exception:  # noqa: BLE001  whatever it is, the mapper lives on and the sender is told
+            _log.exception("a GraphQL request could not be answered")
+            return _refusal(refused(500, "internal error"))
 
     async def _answer(self, request: Request) -> bytes:
         call = _call(request)
@@ -225,6 +227,11 @@ class Door:
             # A fault of ours: it is said, and the mapper lives on.
             _log.exception("a mutation could not be carried out")
             raise failed("internal error", key) from error
+
+
+def _refusal(error: RequestError) -> Reply:
+    content = {"errors": error.errors, "data": None}
+    return Reply(error.status, {"Content-Type": JSON} | error.headers, _encode(content))
 
 
 def _call(request: Request) -> _Call:
