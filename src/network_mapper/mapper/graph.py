@@ -101,7 +101,7 @@ class Graph:
         edge.details = edge.details or _NO_DETAILS
         entry = self._entries[key] = Entry(edge, number)
         entry.samples = samples
-        entry.details = sum(map(len, edge.details.values()))
+        entry.details = sum(max(1, len(values)) for values in edge.details.values())
         self._next = max(self._next, number + 1)
         self._sorted = None
 
@@ -171,16 +171,19 @@ class Graph:
         return delta
 
     def detail(self, entry: Entry, name: str, value: str) -> bool:
-        """Keep what was asked for over an edge; False when it has as many details as it may."""
+        """Keep what was asked for over an edge; False when it has as many details as it may.
+
+        An empty value says that the name was asked for and not how.
+        """
         edge = entry.edge
         values = edge.details.get(name)
-        if values is not None and value in values:
+        if values is not None and (not value or value in values):
             return True
         if entry.details >= DETAILS_PER_EDGE:
             return False
         self._details.append((entry.number, name, value))
         # Replaced and not changed: most edges share one empty dict.
-        edge.details = {**edge.details, name: sorted([*(values or ()), value])}
+        edge.details = {**edge.details, name: sorted([*(values or ()), *filter(None, (value,))])}
         entry.details += 1
         return True
 

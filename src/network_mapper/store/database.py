@@ -197,7 +197,7 @@ class Database:
         """What was asked for over each edge that has such details, as `Edge.details`."""
         found: dict[int, dict[str, list[str]]] = {}
         for edge, name, value in self.connection.execute("SELECT edge, name, value FROM details ORDER BY name, value"):
-            found.setdefault(edge, {}).setdefault(name, []).append(value)
+            found.setdefault(edge, {}).setdefault(name, []).extend(filter(None, (value,)))
         return found
 
     def sequences(self) -> list[Sequence]:

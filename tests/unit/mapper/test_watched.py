@@ -162,6 +162,14 @@ def test_details_are_bounded_and_the_requests_still_counted(apply, only):
     assert (only().requests, len(only().details)) == (DETAILS_PER_EDGE + 5, DETAILS_PER_EDGE)
 
 
+def test_a_path_without_methods_is_a_path(apply, only):
+    for action in ("", "GET", ""):
+        apply(Client("10.0.0.1", requests=[Request("pod:shop/db-0", "http", "/cart", action, 1, 0, 0)]))
+        assert "" not in only().details["/cart"]
+    apply(Client("10.0.0.1", requests=[Request("pod:shop/db-0", "http", "/bare", "", 1, 0, 0)]))
+    assert only().details == {"/cart": ["GET"], "/bare": []}
+
+
 @pytest.mark.parametrize(
     "request_",
     [
@@ -190,7 +198,8 @@ class TestLeftOut:
 def test_details_and_volumes_outlive_a_restart(apply, state, index, tmp_path):
     path = str(tmp_path / "map.db")
     Database(path).close()
-    apply(Client("10.0.0.1", requests=[kafka("orders", "PRODUCE")], volumes=[Volume("10.0.1.2", 7, 1, 0, 0)]))
+    requests = [kafka("orders", "PRODUCE"), kafka("carts", "")]
+    apply(Client("10.0.0.1", requests=requests, volumes=[Volume("10.0.1.2", 7, 1, 0, 0)]))
 
     async def checkpoint():
         deliver = asyncio.get_running_loop().call_soon_threadsafe
@@ -204,4 +213,4 @@ def test_details_and_volumes_outlive_a_restart(apply, state, index, tmp_path):
     with contextlib.closing(Database(path)) as database:
         again.restore(database, NOW)
     assert [entry.edge for entry in again.graph.in_order()] == [entry.edge for entry in state.graph.in_order()]
-    assert [entry.details for entry in again.graph.in_order()] == [0, 1]
+    assert [entry.details for entry in again.graph.in_order()] == [0, 2]

@@ -1,6 +1,6 @@
 """Intake and queries at the GraphQL door, over the shipped mapper's real socket and with its store on.
 
-    python bench/graphql.py [--pods 10000] [--edges 50000] [--requests 400]
+    python bench/model_wire.py [--pods 10000] [--edges 50000] [--requests 400]
 
 The mapper knows a cluster of 10,000 pods. Their edges are reported first, 50,000 of them, so that they are stored;
 then requests of 1,000 observations follow as the model's sniffers send them (TCP connections, DNS lookups and socket
@@ -199,7 +199,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=600)
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
-    medians.report("graphql", arguments.runs, lambda: measure(arguments))
+    medians.report("model_wire", arguments.runs, lambda: measure(arguments))
 
 
 if __name__ == "__main__":
