@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
 BOOKMARK_SECONDS = 60.0
+TICK = 1e-6
+"""Seconds that sums of virtual times may be off."""
 SERVED = (
     ("", "v1", "pods", "Pod", True),
     ("", "v1", "services", "Service", True),
@@ -63,7 +65,6 @@ class Collection:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.history: list[Change] = []
         self.floor = 0
-        self.woken = asyncio.Event()
 
 
 def status_body(code: int, reason: str, message: str = "", **meta: Any) -> bytes:
@@ -78,8 +79,9 @@ class FakeApi:
 
     Attributes:
         requests: All that were made.
+        lists_answered: Lists that were begun and answered, streaming ones too.
         down: Whether nothing is answered.
-        streaming: `yes`, `no` (as by a server that has it switched off), `ignored` (as by one that knows nothing of it).
+        streaming: `yes`, `no` (as where it is switched off), `ignored` (as by a server that knows nothing of it).
         forbidden: Plurals that may not be read.
         aggregated: Whether discovery is one document; else as before 1.27.
         inconsistent: Whether an expired page token is answered with another one.
@@ -96,6 +98,7 @@ class FakeApi:
         self.error_events = False
         self.twist: Callable[[list[bytes]], list[bytes]] | None = None
         self.version = 100
+        self.lists_answered = 0
         self.collections: dict[str, Collection] = {}
         self.served: list[tuple[str, str, str, str, bool]] = []
         self._answers: list[tuple[str, bool | None, FakeAnswer | Exception]] = []
@@ -144,8 +147,9 @@ class FakeApi:
 
     def _happened(self, collection: Collection, change: Change) -> None:
         collection.history.append(change)
-        collection.woken.set()
-        collection.woken = asyncio.Event()
+        for stream in self._streams:
+            if self.collections.get(stream.path) is collection:
+                stream.happened(change)
 
     def compact(self, plural: str = "") -> None:
         """Forget history: watches from before are answered 410."""
@@ -227,6 +231,7 @@ class FakeApi:
         answer = self._respond(path, dict(params or {}), accept, watch=True)
         stream = FakeStream(self, path, dict(params or {}), answer, silence)
         if answer.status == 200 and not answer.body:
+            stream.begin()
             self._streams.add(stream)
         try:
             yield stream
@@ -262,6 +267,7 @@ class FakeApi:
         token = params.get("continue")
         if token is None:
             version, rest = self.version, self._items(collection, namespace)
+            self.lists_answered += 1
         else:
             version, rest, last = self._tokens.get(token, (0, [], ("", "")))
             if token.startswith("later-"):
@@ -292,6 +298,7 @@ class FakeApi:
         if params.get("sendInitialEvents"):
             if self.streaming == "no":
                 return FakeAnswer(422, JSON, status_body(422, "Invalid", "sendInitialEvents: Forbidden: not allowed"))
+            self.lists_answered += 1
         elif int(params["resourceVersion"]) < self.collections[path].floor and not self.error_events:
             return FakeAnswer(410, JSON, status_body(410, "Expired", "too old resource version"))
         return FakeAnswer(200, JSON, b"")
@@ -358,16 +365,37 @@ class FakeStream:
         self._api = api
         self._body = answer.body
         self._ended = ""
-        self._said: list[bytes] = []
+        self._lines: list[bytes] = []
+        self._initial = False
         self._poked = asyncio.Event()
+
+    def begin(self) -> None:
+        """Collect what the watch begins with; later changes are told as they happen."""
+        collection = self._collection = self._api.collections[self.path]
+        if self.params.get("sendInitialEvents"):
+            self._initial = True
+            self._lines = [event("ADDED", item) for item in collection.objects.values()]
+            if self._api.streaming == "yes":
+                self._lines.append(bookmark(collection, self._api.version, {"k8s.io/initial-events-end": "true"}))
+            return
+        version = int(self.params["resourceVersion"])
+        if version < collection.floor:
+            self.say(event("ERROR", json.loads(status_body(410, "Expired", "too old resource version"))))
+        for change in collection.history:
+            if change.version > version:
+                self.happened(change)
+
+    def happened(self, change: Change) -> None:
+        self.say(event(change.type, change.object))
 
     def end(self, how: str) -> None:
         self._ended = how
         self._poked.set()
 
     def say(self, line: bytes) -> None:
-        self._said.append(line)
-        self._poked.set()
+        if not self._ended:
+            self._lines.append(line)
+            self._poked.set()
 
     async def body(self) -> bytes:
         return self._body
@@ -377,52 +405,37 @@ class FakeStream:
             for line in self._body.splitlines():
                 yield line
             return
-        collection = self._api.collections[self.path]
+        collection = self._collection
         now = asyncio.get_running_loop().time
         until = now() + float(self.params["timeoutSeconds"])
-        version = 0
-        if self.params.get("sendInitialEvents"):
-            version = self._api.version
-            for item in collection.objects.values():
-                yield event("ADDED", item)
-            if self._api.streaming == "yes":
-                yield bookmark(collection, version, {"k8s.io/initial-events-end": "true"})
-        else:
-            version = int(self.params["resourceVersion"])
-            if version < collection.floor:
-                yield event("ERROR", json.loads(status_body(410, "Expired", "too old resource version")))
-                return
         marked = now()
         while True:
             if self.path not in self._api.collections:
                 return
-            news = [change for change in collection.history if change.version > version]
-            lines, self._said = self._said, []
-            if news:
-                version = news[-1].version
-                lines += [event(change.type, change.object) for change in news]
-                if self._api.twist:
-                    lines = self._api.twist(lines)
+            lines, self._lines = self._lines, []
+            if self._api.twist and not self._initial:
+                lines = self._api.twist(lines)
+            self._initial = False
             for line in lines:
                 yield line
-            if self._ended == "cleanly" or now() >= until:
+            if lines and b'"ERROR"' in lines[-1]:
+                return
+            if self._ended == "cleanly" or now() >= until - TICK:
                 return
             if self._ended == "in a line":
                 raise UnreachableError("https://api.example:6443: the connection broke in the middle of a line")
             if self._ended:
                 raise UnreachableError("https://api.example:6443: the connection broke")
-            if self._api.bookmarks and now() - marked >= BOOKMARK_SECONDS:
-                marked, version = now(), self._api.version
-                yield bookmark(collection, version)
+            if self._api.bookmarks and now() - marked >= BOOKMARK_SECONDS - TICK:
+                marked = now()
+                yield bookmark(collection, self._api.version)
                 continue
-            woken = [asyncio.ensure_future(collection.woken.wait()), asyncio.ensure_future(self._poked.wait())]
-            if not any(change.version > version for change in collection.history) and not self._said:
-                due = min(until, marked + BOOKMARK_SECONDS if self._api.bookmarks else until)
-                await asyncio.wait(woken, timeout=due - now(), return_when=asyncio.FIRST_COMPLETED)
-            for task in woken:
-                task.cancel()
-            await asyncio.gather(*woken, return_exceptions=True)
             self._poked.clear()
+            if not self._lines:
+                due = min(until, marked + BOOKMARK_SECONDS if self._api.bookmarks else until)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(due):
+                        await self._poked.wait()
 
 
 def event(kind: str, item: dict[str, Any]) -> bytes:

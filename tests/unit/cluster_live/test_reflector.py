@@ -1,6 +1,7 @@
 """List and watch of one resource against a server in memory, in virtual time."""
 
 import asyncio
+import itertools
 import json
 import random
 
@@ -10,9 +11,14 @@ import pytest
 from network_mapper.cluster.live.backoff import delay
 from network_mapper.cluster.live.reflector import State
 from network_mapper.cluster.live.resources import PODS, Resource
-from network_mapper.kube.errors import ApiError, UnreachableError
+from network_mapper.kube.errors import UnreachableError
 
 REPLICASETS = Resource("apps", "v1", "replicasets", "ReplicaSet")
+
+
+async def until(condition):
+    while not condition():
+        await asyncio.sleep(0)  # noqa: ASYNC110  nothing tells, and the turns of the loop are what is meant
 
 
 def test_a_list_is_read_in_pages_and_then_watched_from_its_version(run, follow, new_api, make_pod):
@@ -126,8 +132,7 @@ def test_an_expired_page_token_costs_no_more_than_it_must(run, follow, new_api, 
             api.put("pods", make_pod(f"p{number}"))
         api.fail("/pods", UnreachableError("cut"), watch=True)
         async with follow(api, PODS, page=2) as one:
-            while len(api.pages("pods")) < 2:
-                await asyncio.sleep(0)
+            await until(lambda: len(api.pages("pods")) == 2)
             api.expire_tokens()
             api.remove("pods", "shop", "p0")  # was on a page that is already read
             api.put("pods", make_pod("p9"))
@@ -148,8 +153,7 @@ def test_a_page_that_failed_is_asked_for_again_and_the_list_is_not(run, follow, 
         for number in range(6):
             api.put("pods", make_pod(f"p{number}"))
         async with follow(api, PODS, page=2) as one:
-            while not api.pages("pods"):
-                await asyncio.sleep(0)
+            await until(lambda: api.pages("pods"))
             api.fail("/pods", UnreachableError("cut"))
             await asyncio.sleep(10)
             assert len(one.sink.names()) == 6
@@ -161,7 +165,7 @@ def test_a_page_that_failed_is_asked_for_again_and_the_list_is_not(run, follow, 
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("watch", [False, True])
-def test_retry_after_is_honoured(run, follow, new_api, make_pod, status, watch):
+def test_retry_after_is_honoured(run, follow, new_api, status, watch):
     async def main():
         api = new_api()
         api.answer("/pods", status, b"busy", retry_after="17", watch=watch)
@@ -182,7 +186,7 @@ def test_tries_become_rarer_up_to_thirty_seconds_and_never_stop(run, follow, new
         async with follow(api, PODS) as one:
             await asyncio.sleep(600)
             times = [item.at for item in api.requests]
-            waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+            waits = [after - before for before, after in itertools.pairwise(times)]
             assert 0.8 <= waits[0] <= 1.6
             assert all(15 <= wait <= 30 for wait in waits[6:])
             assert len(set(waits)) == len(waits)
@@ -248,6 +252,21 @@ def test_repeated_and_late_events_do_not_go_back_in_time(run, follow, new_api, m
             api.cut("pods")
             await asyncio.sleep(5)
             assert api.watches("pods")[-1].params["resourceVersion"] == str(api.version)
+
+    run(main())
+
+
+def test_an_event_from_before_a_list_does_not_bring_back_what_the_list_lacks(run, follow, new_api, make_pod):
+    async def main():
+        api = new_api()
+        gone = api.put("pods", make_pod("gone"))
+        api.remove("pods", "shop", "gone")
+        async with follow(api, PODS) as one:
+            await asyncio.sleep(1)
+            api.say("pods", fake_api.event("ADDED", gone))
+            api.put("pods", make_pod("new"))
+            await asyncio.sleep(1)
+            assert one.sink.names() == ["new"]
 
     run(main())
 
@@ -441,44 +460,37 @@ def test_a_line_that_cannot_be_had_is_replaced_by_a_list(run, follow, new_api, m
         api.put("pods", make_pod("a"))
         async with follow(api, PODS) as one:
             await asyncio.sleep(1)
-            for stream in list(api._streams):
-                stream.end("too long")
-            one.follower._api = Broken(api)
-            await asyncio.sleep(60)
+            lines, fake_api.FakeStream.lines = fake_api.FakeStream.lines, too_long
+            try:
+                await asyncio.sleep(5)
+                api.cut("pods")
+                api.put("pods", make_pod("b"))
+                while len(api.lists("pods")) < 2:  # noqa: ASYNC110  virtual time
+                    await asyncio.sleep(1)
+            finally:
+                fake_api.FakeStream.lines = lines
+            assert len(api.watches("pods")) == 4
+            await asyncio.sleep(20)
             assert len(api.lists("pods")) == 2
-            assert one.reflector.state is State.WATCHING
+            assert one.sink.names() == ["a", "b"]
 
-    class Broken:
-        """The next watch has a line beyond the bound."""
+    async def too_long(stream):
+        raise UnreachableError("a line has more than 16777216 bytes")
+        yield b""
 
-        def __init__(self, api):
-            self._api = api
-            self._left = 1
-            self.get = api.get
+    run(main())
 
-        def stream(self, *args, **kwargs):
-            opened = self._api.stream(*args, **kwargs)
-            if not self._left:
-                return opened
-            self._left = 0
-            return Long(opened)
 
-    class Long:
-        def __init__(self, opened):
-            self._opened = opened
-
-        async def __aenter__(self):
-            stream = await self._opened.__aenter__()
-
-            async def lines():
-                raise ApiError("a line is longer than 64 MiB")
-                yield b""
-
-            stream.lines = lines
-            return stream
-
-        async def __aexit__(self, *error):
-            return await self._opened.__aexit__(*error)
+def test_an_idle_watch_that_is_cut_again_and_again_is_no_reason_to_list(run, follow, new_api, make_pod):
+    async def main():
+        api = new_api()
+        api.put("pods", make_pod("a"))
+        async with follow(api, PODS):
+            for _ in range(100):
+                await asyncio.sleep(50)
+                api.cut("pods")
+            assert len(api.lists("pods")) == 1
+            assert len(api.watches("pods")) >= 100
 
     run(main())
 
