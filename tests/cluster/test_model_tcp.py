@@ -192,9 +192,7 @@ def test_a_pod_on_the_hosts_network_is_reached_by_the_port_it_listens_on(place, 
     port = 31999
     containers = [{"name": "agent", "image": "agent", "ports": [{"containerPort": port, "hostPort": port}]}]
     place.pod("agent", NODE_ADDRESS, hostNetwork=True, containers=containers)
-    mapper.intent(
-        place.namespace, lambda: mapper.connections(client.ip, reports.connection(NODE_ADDRESS, port))
-    )
+    mapper.intent(place.namespace, lambda: mapper.connections(client.ip, reports.connection(NODE_ADDRESS, port)))
     assert mapper.pairs(place.namespace) == [("client", "agent")]
 
 

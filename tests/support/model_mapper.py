@@ -86,7 +86,17 @@ class ModelMapper(MapperProcess):
             report()
             return probe()
 
-        return eventually(attempt)
+        drops = {}
+        with self._told(drops), self.dropping(drops):
+            return eventually(attempt)
+
+    @contextlib.contextmanager
+    def _told(self, drops):
+        try:
+            yield
+        except AssertionError as error:
+            error.add_note(f"dropped meanwhile: {drops}")
+            raise
 
     def intent(self, namespace, report):
         """The only intent of a namespace's clients, after a report."""
@@ -99,19 +109,23 @@ class ModelMapper(MapperProcess):
     def edges(self, namespace):
         """Edges of our own map with an end in a namespace."""
         found = self.get("/api/v1/map")["edges"]
-        return [edge for edge in found if namespace in (edge["client"].get("namespace"), edge["server"].get("namespace"))]
+        return [
+            edge for edge in found if namespace in (edge["client"].get("namespace"), edge["server"].get("namespace"))
+        ]
 
     def drops(self):
         """What did not reach the map, by reason."""
         return Counter(self.get("/api/v1/status")["drops"])
 
     @contextlib.contextmanager
-    def dropping(self):
+    def dropping(self, found=None):
         """What did not reach the map in this block, by reason; filled at its end."""
+        found = {} if found is None else found
         before = self.drops()
-        found = {}
-        yield found
-        found.update(self.drops() - before)
+        try:
+            yield found
+        finally:
+            found.update(self.drops() - before)
 
     def knows(self, place):
         """Wait until the mapper knows what was made in a place, as far as pods and the number of services go."""

@@ -67,6 +67,7 @@ class Place:
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
         owner: Object | None = None,
+        generated: str = "",
         status: Object | None = None,
         **spec: Any,
     ) -> Pod:
@@ -79,12 +80,14 @@ class Place:
             labels: More labels.
             annotations: Its annotations.
             owner: Its controller, as the server made it, or one of `owner_reference`.
+            generated: Its `generateName`, which stays beside its name.
             status: What to write over its status.
             spec: More fields of its spec.
         """
         ips = ips or (self.addresses.v4(),)
         meta = objects.owned_by(owner) if owner else {}
         meta |= {"labels": {"app": name, **(labels or {})}, "annotations": dict(annotations or {})}
+        meta |= {"generateName": generated} if generated else {}
         bound = {"nodeName": pods.NODE, **spec}
         made = self.api.create(objects.pod(self.namespace, name, meta=meta, **bound))
         wanted = pods.running(made, ips) | {"startTime": pods.now(started)} | (status or {})
