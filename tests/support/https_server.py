@@ -1,7 +1,7 @@
 """A small HTTP server in the test's own event loop, with TLS where wanted, that answers as each test tells it.
 
-Certificates are made with openssl, once for a test session: an authority, certificates for a server, two for clients, and
-another authority that nobody trusts.
+Certificates are made with openssl, once for a test session: an authority, certificates for a server, two for clients,
+and another authority that nobody trusts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 import pytest
+
+from network_mapper.kube.access import Access
+from network_mapper.kube.client import ApiClient
+from network_mapper.kube.tls import Tls
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,6 +62,7 @@ class Server:
     ended: int = 0
     port: int = 0
     _server: asyncio.Server | None = None
+    _change: asyncio.Condition = field(default_factory=asyncio.Condition)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -93,11 +98,18 @@ class Server:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
             pass
         finally:
-            self.ended += 1
             self._tasks.discard(task)
             writer.transport.abort()
             with contextlib.suppress(Exception):
                 await writer.wait_closed()
+            self.ended += 1
+            async with self._change:
+                self._change.notify_all()
+
+    async def until_ended(self, count: int) -> None:
+        """Wait until this many connections are over."""
+        async with self._change:
+            await self._change.wait_for(lambda: self.ended >= count)
 
 
 async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> Request:
@@ -119,6 +131,38 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encodi
 
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+@contextlib.asynccontextmanager
+async def client_of(url, tls=None, **options):
+    more = {name: options.pop(name) for name in ("credentials", "headers", "proxy") if name in options}
+    client = ApiClient(Access(url, tls=tls or Tls(), **more), **{"timeout": 20.0, **options})
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def answering(*answers):
+    left = list(answers)
+
+    async def handler(request, writer):
+        answer = left.pop(0) if len(left) > 1 else left[0]
+        if answer is None:
+            writer.transport.abort()
+        else:
+            writer.write(answer)
+
+    return handler
+
+
+def closing(answer):
+    async def handler(request, writer):
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    return handler
 
 
 class Certificates:

@@ -38,10 +38,10 @@ async def connect(access: Access, context: ssl.SSLContext | None, limit: float) 
     through = access.proxy
     peer = f"proxy {through.host}:{through.port}" if through else ""
     named = f"{access.server} (through {peer})" if peer else access.server
-    name = access.tls.name or host.rstrip(".")
+    name = (access.tls.name or host).rstrip(".")
     loop = asyncio.get_running_loop()
     connection = Connection(access.server, peer)
-    step = "connecting"
+    step = "connecting with TLS" if context and not through else "connecting"
     try:
         async with asyncio.timeout(limit):
             if through is None:

@@ -3,48 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 
 import pytest
-from https_server import CHUNKED, Server, chunk, ok
+from https_server import CHUNKED, Server, answering, chunk, client_of, closing, ok
 
-from network_mapper.kube.access import Access
-from network_mapper.kube.client import ApiClient, UnreachableError
+from network_mapper.kube.client import UnreachableError
 from network_mapper.kube.connection import HIGH_WATER
 from network_mapper.kube.tls import Material, Tls
-
-
-@contextlib.asynccontextmanager
-async def client_of(url, tls=None, **options):
-    more = {name: options.pop(name) for name in ("credentials", "headers", "proxy") if name in options}
-    client = ApiClient(Access(url, tls=tls or Tls(), **more), **{"timeout": 20.0, **options})
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
-def answering(*answers):
-    left = list(answers)
-
-    async def handler(request, writer):
-        answer = left.pop(0) if len(left) > 1 else left[0]
-        if answer is None:
-            writer.transport.abort()
-        else:
-            writer.write(answer)
-
-    return handler
-
-
-def closing(answer):
-    async def handler(request, writer):
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
-
-    return handler
 
 
 async def get(handler, path="/x", params=None, **options):
@@ -53,11 +19,14 @@ async def get(handler, path="/x", params=None, **options):
 
 
 async def read_lines(handler, **options):
-    lines = []
     async with Server(handler) as server, client_of(server.url, **options) as client, client.stream("/w") as stream:
+        return [line async for line in stream.lines()]
+
+
+async def collect(client, seen, **options):
+    async with client.stream("/w", **options) as stream:
         async for line in stream.lines():
-            lines.append(line)
-    return lines
+            seen.append(line)
 
 
 def test_a_request_says_what_is_wanted_and_who_asks(run):
@@ -132,8 +101,7 @@ def test_few_connections_are_kept_after_many_at_once(run):
 
         async with Server(slow) as server, client_of(server.url) as client:
             await asyncio.gather(*(client.get("/x") for _ in range(30)))
-            while server.ended < 22:
-                await asyncio.sleep(0.01)
+            await server.until_ended(22)
             return server.connections, server.ended
 
     assert run(main()) == (30, 22)
@@ -313,9 +281,7 @@ def test_a_line_that_is_cut_is_an_error_and_the_lines_before_it_are_kept(run, en
         seen = []
         async with Server(closing(CHUNKED + chunk(b"one\ntw") + ending)) as server, client_of(server.url) as client:
             with pytest.raises(UnreachableError, match=r"in the middle of (the answer|a line)"):
-                async with client.stream("/w") as stream:
-                    async for line in stream.lines():
-                        seen.append(line)
+                await collect(client, seen)
         return seen
 
     assert run(main()) == [b"one"]
@@ -345,9 +311,7 @@ def test_a_stream_that_falls_silent_is_given_up(run):
         seen = []
         async with Server(handler) as server, client_of(server.url) as client:
             with pytest.raises(UnreachableError, match=r"nothing came for 0\.2 s"):
-                async with client.stream("/w", silence=0.2) as stream:
-                    async for line in stream.lines():
-                        seen.append(line)
+                await collect(client, seen, silence=0.2)
         return seen
 
     assert run(main()) == [b"one"]
@@ -394,11 +358,14 @@ def test_a_slow_reader_is_no_silent_server(run):
             writer.write(chunk(b"three\n") + b"0\r\n\r\n")
 
         seen = []
-        async with Server(handler) as server, client_of(server.url) as client:
-            async with client.stream("/w", silence=0.2) as stream:
-                async for line in stream.lines():
-                    seen.append(line)
-                    await asyncio.sleep(0.25)
+        async with (
+            Server(handler) as server,
+            client_of(server.url) as client,
+            client.stream("/w", silence=0.2) as stream,
+        ):
+            async for line in stream.lines():
+                seen.append(line)
+                await asyncio.sleep(0.25)
         return seen
 
     assert run(main()) == [b"one", b"two", b"three"]
@@ -450,8 +417,7 @@ def test_a_cancelled_request_closes_its_connection(run, kind):
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            while not server.ended:
-                await asyncio.sleep(0.01)
+            await server.until_ended(1)
             return len(client._open)
 
     assert run(main()) == 0
@@ -467,8 +433,7 @@ def test_leaving_a_stream_closes_its_connection(run):
         async with Server(handler) as server, client_of(server.url) as client:
             async with client.stream("/w") as stream:
                 assert await anext(stream.lines()) == b"one"
-            while not server.ended:
-                await asyncio.sleep(0.01)
+            await server.until_ended(1)
             return len(client._open)
 
     assert run(main()) == 0
