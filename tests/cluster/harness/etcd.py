@@ -67,17 +67,21 @@ class Etcd:
         self._call("/v3/kv/put", {"key": _base64("compact_rev_key"), "value": _base64(str(revision))})
         return revision
 
+    def defragment(self) -> None:
+        """Give the disk back what compaction freed."""
+        self._call("/v3/maintenance/defragment", {}, timeout=120)
+
     def _healthy(self) -> bool:
         return self._request("GET", "/health", None)[0] == 200
 
-    def _call(self, path: str, body: dict[str, Any]) -> Any:
-        status, answer = self._request("POST", path, json.dumps(body))
+    def _call(self, path: str, body: dict[str, Any], timeout: float = 10) -> Any:
+        status, answer = self._request("POST", path, json.dumps(body), timeout)
         if status != 200:
             raise OSError(f"etcd answers {status}: {answer!r}")
         return json.loads(answer)
 
-    def _request(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(self._address, self._port, timeout=10)
+    def _request(self, method: str, path: str, body: str | None, timeout: float = 10) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(self._address, self._port, timeout=timeout)
         try:
             connection.request(method, path, body)
             answer = connection.getresponse()
