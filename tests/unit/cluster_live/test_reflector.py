@@ -17,8 +17,8 @@ REPLICASETS = Resource("apps", "v1", "replicasets", "ReplicaSet")
 
 
 async def until(condition):
-    while not condition():
-        await asyncio.sleep(0)  # noqa: ASYNC110  nothing tells, and the turns of the loop are what is meant
+    while not condition():  # noqa: ASYNC110  nothing tells, and the turns of the loop are what is meant
+        await asyncio.sleep(0)
 
 
 def test_a_list_is_read_in_pages_and_then_watched_from_its_version(run, follow, new_api, make_pod):

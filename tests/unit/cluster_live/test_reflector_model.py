@@ -3,8 +3,8 @@
 import asyncio
 import random
 
-import followed_fake
 import fake_api
+import followed_fake
 import virtual_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
