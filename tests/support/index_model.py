@@ -33,9 +33,9 @@ class Seen(NamedTuple):
     workload: Workload
 
 
-def pod_object(name, ips, start, ended, host, owner, labels, uid, ports):
+def pod_object(name, ips, *, start=0, ended=None, host=False, owner=None, labels=None, uid="", ports=()):
     spec = {"hostNetwork": host, "containers": [{"name": "c", "ports": [{"containerPort": port} for port in ports]}]}
-    return pod(name, *ips, start=start, ended=ended, spec=spec, labels=labels, uid=uid, **owner)
+    return pod(name, *ips, start=start, ended=ended, spec=spec, labels=labels or {}, uid=uid, **(owner or {}))
 
 
 def service_object(name, ips, external, node_port, host):

@@ -34,7 +34,8 @@ def reached(
         protocol: In lower case.
         instant: Milliseconds since the epoch.
         on_nodes: Services for which every node listens on this port.
-        api: The service of the cluster's API, where an API server has this address and listens on this port.
+        api: The service of the cluster's API, where an API server has this address and listens on this port. Where a
+            pod or a service has the address for itself, they are who is reached.
 
     Returns:
         As `Index.dialled`. A pod on a node's network only where it alone says that it listens on the port.
@@ -42,7 +43,9 @@ def reached(
     nodes = [claim for claim in claims if isinstance(claim.owner, NodeEntry)]
     shared = [c for c in claims if isinstance(c.owner, ServiceEntry) and c.owner.has_port(port, protocol)]
     forwarded = [_within(node, service, service.start, FOREVER) for service in on_nodes for node in nodes]
-    serving = [Claim(api, api.start, FOREVER)] if api else []
+    speakers = speaking(claims, instant)
+    on_node = all(isinstance(claim.owner, NodeEntry) for claim in speakers)
+    serving = [Claim(api, api.start, FOREVER)] if api and on_node else []
     listening = [
         _within(node, pod, pod.start, pod.end)
         for node in nodes
@@ -55,7 +58,7 @@ def reached(
         if valid := _valid(tier, instant):
             return answer(valid, every, instant)
     pod = _only_workload(_valid(listening, instant))
-    return answer([pod] if pod else speaking(claims, instant), every, instant)
+    return answer([pod] if pod else speakers, every, instant)
 
 
 def _within(node: Claim, owner: ServiceEntry | PodEntry, start: int, end: int) -> Claim:

@@ -28,6 +28,8 @@ def cluster_domain(text: str) -> str | None:
         for domain in domains
         if _DOMAIN.fullmatch(domain) and (domain in names) + sum(_domain_of(name) == domain for name in names) > 1
     ]
+    # In a namespace that is called svc, svc.<domain> seems to be a domain, too.
+    agreed = [domain for domain in agreed if not domain.startswith("svc.") or domain[4:] not in agreed]
     return agreed[0] if len(agreed) == 1 else None
 
 

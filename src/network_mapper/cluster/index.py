@@ -130,7 +130,9 @@ class Index(Changes):
         """
         held = self._by_address.get(address)
         if type(held) is Claim and type(held.owner) is not NodeEntry:
-            return held if held.start <= instant < held.end else None
+            if held.start <= instant < held.end:
+                return held
+            held = None
         if held is None and address not in self._control_plane:
             return None
         return self._reached(address, port, protocol, instant)

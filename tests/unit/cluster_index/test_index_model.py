@@ -111,8 +111,8 @@ some_changes = st.lists(
 )
 SCENE = [
     node("n1", "10.0.0.1"),
-    pod_object("a", ["10.0.0.1"], 0, None, True, {}, {"app": "x"}, "1", [80, API_PORT]),
-    pod_object("b", ["10.0.0.2"], 2, None, False, owned_by("ReplicaSet", "r"), {"app": "x"}, "1", [8080]),
+    pod_object("a", ["10.0.0.1"], host=True, uid="1", labels={"app": "x"}, ports=[80, API_PORT]),
+    pod_object("b", ["10.0.0.2"], start=2, uid="1", labels={"app": "x"}, owner=owned_by("ReplicaSet", "r")),
     service_object("s", ["10.0.0.3"], [], NODE_PORT, BALANCER),
     endpoint_slice("x", "s", end("10.0.0.1", "a"), end("10.0.0.2", "b", "h")),
     *api_objects(["10.0.0.1", "10.0.0.2"]),
@@ -309,9 +309,8 @@ def left_in(index):
             continue  # settings, what is learned for good, and what only points to the others
         parts = vars(part) if hasattr(part, "__dict__") else {"": part}
         for field, value in parts.items():
-            if isinstance(value, dict | set | frozenset | list) or hasattr(value, "__len__"):
-                if len(value):
-                    left[f"{name}.{field}"] = value
+            if hasattr(value, "__len__") and len(value):
+                left[f"{name}.{field}"] = value
     return left
 
 
