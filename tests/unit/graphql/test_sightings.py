@@ -77,6 +77,14 @@ def test_equal_names_are_folded_and_their_addresses_united(lookups):
     assert found == {"a.b": (3, 3, 7, ("10.0.0.9", "10.0.0.8")), "c.d": (1, 0, 0, ())}
 
 
+@pytest.mark.parametrize(("document", "rows"), [(DNS, "lookups"), (TCP, "connections"), (SCAN, "sockets")])
+def test_equal_rows_of_other_times_are_not_folded(behind, document, rows):
+    here = item("10.0.0.2", port=80)
+    assert behind.ask(document, report(here, here | {"lastSeen": "2099-01-01T00:00:00Z"}, here))[0] == 200
+    found = getattr(behind.clients["10.0.0.1"], rows)
+    assert [(row.count, row.first == row.last) for row in found] == [(2, True), (1, True)]
+
+
 def test_addresses_of_a_name_are_bounded(lookups):
     found = lookups(report(*(item("a.b", f"10.0.1.{n}") for n in range(100))))
     assert found["a.b"][0] == 100

@@ -38,21 +38,26 @@ KAFKA_OPERATIONS: Final = {
 }
 """From a broker's log, in lower case, to the schema's words."""
 
+_MINUTE = 60_000
 _LONGEST = 4096
 _LONGEST_ACTION = 1024
 _NAME = re.compile(r"[A-Za-z0-9](?:[-_A-Za-z0-9.]{0,251}[A-Za-z0-9])?", re.ASCII)
 
 
 class Requests:
-    """Folds the requests of a batch: equal ones become one row with a count."""
+    """Folds the requests of a batch: equal ones of a minute become one row with a count.
+
+    Not those of other minutes: a time that makes no sense must not take the rows beside it along.
+    """
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._held: dict[tuple[str, str, str, str, str, str], Request] = {}
+        self._held: dict[tuple[str, str, str, str, str, str, int], Request] = {}
 
     def add(self, client: str, request: Request) -> None:
         """Add one sighting."""
-        key = (client, request.server, request.protocol, request.name, request.action, request.service)
+        minute = (self._batch.base + request.last) // _MINUTE
+        key = (client, request.server, request.protocol, request.name, request.action, request.service, minute)
         held = self._held.get(key)
         if held is None:
             self._held[key] = request

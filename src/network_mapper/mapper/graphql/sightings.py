@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 EPHEMERAL = 32768
 """From here on systems give ports to clients: Linux up to 60999 unless set otherwise, others up to the end."""
 
+WINDOW = 1000
+"""Milliseconds. Equal rows are folded within one window alone: an address may have another owner soon after, and a time
+that makes no sense must not take the rows beside it along."""
+
 _HIGHEST_PORT = 65535
 _LONGEST_NAME = 253
 _MOST_ADDRESSES = 32
@@ -75,7 +79,7 @@ def lookups(report: Capture, batch: Batch) -> None:
     Raises:
         TimeError: A time is none.
     """
-    held: dict[str, dict[str, Lookup]] = {}
+    held: dict[str, dict[tuple[str, int], Lookup]] = {}
     base, malformed = batch.base, 0
     for source in report.results:
         client = batch.source(source.src_ip, source.src_hostname, len(source.destinations))
@@ -89,9 +93,10 @@ def lookups(report: Capture, batch: Batch) -> None:
                 malformed += 1
                 continue
             address = _address(item.destination_ip) if item.destination_ip else None
-            lookup = names.get(name)
+            key = (name, seen // WINDOW)
+            lookup = names.get(key)
             if lookup is None:
-                names[name] = Lookup(name, 1, seen, seen, (address,) if address else ())
+                names[key] = Lookup(name, 1, seen, seen, (address,) if address else ())
                 continue
             lookup.count += 1
             lookup.first = min(lookup.first, seen)
@@ -216,13 +221,14 @@ def volumes(report: TrafficLevels, batch: Batch) -> None:
         batch.client(client).volumes.append(volume)
 
 
-_Flows = dict[tuple[str, int], Flow]
+_Flows = dict[tuple[str, int, int], Flow]
 
 
 def _fold(flows: _Flows, server: str, port: int, count: int, seen: int) -> None:
-    flow = flows.get((server, port))
+    key = (server, port, seen // WINDOW)
+    flow = flows.get(key)
     if flow is None:
-        flows[server, port] = Flow(server, port, "tcp", count, seen, seen)
+        flows[key] = Flow(server, port, "tcp", count, seen, seen)
         return
     flow.count += count
     flow.first = min(flow.first, seen)
