@@ -309,8 +309,6 @@ class Changes:
         self._news.keys(host_key(host) for host in hosts | opened)
         if opened:
             self._news.keys((OUTSIDE_KEY,))
-        if old is not None:
-            self._news.keys(old.not_reached())
         if (old is not None and old.on_nodes) or (new is not None and new.on_nodes):
             self._news.keys(self._dialled_nodes)
             self._dialled_nodes.clear()

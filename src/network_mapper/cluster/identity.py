@@ -161,7 +161,7 @@ def image_name(image: str) -> str:
     Whatever stands before the first slash is taken for the registry, also where it is none: these names are already
     in use with the Otterize network mapper.
     """
-    path = image.strip().partition("@")[0]
+    path = image.strip().partition("@")[0].strip("/")
     path = path.partition("/")[2] or path
     folders, slash, last = path.rpartition("/")
     return folders + slash + last.partition(":")[0]
