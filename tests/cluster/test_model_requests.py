@@ -59,7 +59,8 @@ def test_operations_of_a_topic_are_united(place, mapper, client, known):
         ("IdempotentWrite", "IDEMPOTENT_WRITE"),
     ],
 )
-def test_every_operation_of_a_brokers_log_has_its_word(operation, word, place, mapper, client, known):
+@pytest.mark.usefixtures("known")
+def test_every_operation_of_a_brokers_log_has_its_word(operation, word, place, mapper, client):
     mapper.topics(reports.topic(client.ip, place.namespace, "broker", "orders", operation))
     (intent,) = mapper.intents(place.namespace)
     assert topics(intent) == {"orders": [word]}
