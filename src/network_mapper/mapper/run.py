@@ -266,6 +266,7 @@ def _server(app: ASGIApp) -> _Server:
     return _Server(
         uvicorn.Config(
             app,
+            interface="asgi3",  # it cannot tell by itself what a bound method is
             lifespan="off",
             log_config=None,
             access_log=False,
