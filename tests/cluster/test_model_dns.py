@@ -1,11 +1,13 @@
 """DNS answers: which of them are edges, and between whom."""
 
+import model_reports as reports
 import pytest
 from harness import objects, pods
 
 pytestmark = pytest.mark.cluster
 
 API = ("kubernetes", "default", "kubernetes")
+NODE_ADDRESS = "172.30.0.11"
 
 
 @pytest.fixture
@@ -153,7 +155,7 @@ def test_a_service_without_a_selector_and_endpoints_is_no_intent(place, mapper, 
 
 
 def test_a_service_on_the_hosts_network_is_an_edge_by_dns_as_by_connection(place, mapper, client):
-    place.pod("agent", "172.30.0.11", hostNetwork=True)
+    place.pod("agent", NODE_ADDRESS, hostNetwork=True)
     address = place.service("agent")
     lookups = mapper.intent(place.namespace, lambda: mapper.lookups(client.ip, place.name_of("agent")))
     assert server_of(lookups) == ("agent", "agent")
@@ -299,3 +301,23 @@ def test_a_name_outside_the_cluster_is_no_intent_but_an_edge_with_its_name(place
     assert mapper.intents(place.namespace) == []
     (edge,) = mapper.edges(place.namespace)
     assert edge["server"] == {"type": "external", "name": "api.example.com"}
+
+
+def test_a_name_outside_that_came_without_an_address_may_come_with_one(place, mapper, client):
+    mapper.knows(place)
+    without = reports.answer("api.example.com", None)
+    for answers in ([without], [reports.answer("api.example.com", "203.0.113.9"), without]):
+        mapper.send("reportCaptureResults", {"results": [reports.source(client.ip, *answers)]})
+    (edge,) = mapper.edges(place.namespace)
+    assert (edge["server"]["name"], edge["lookups"]) == ("api.example.com", 3)
+
+
+@pytest.mark.parametrize("where", ["in a pod", "on a node"])
+def test_a_dns_server_is_a_client_of_the_names_that_it_asks_for_outside(where, place, mapper):
+    ip = place.addresses.v4() if where == "in a pod" else NODE_ADDRESS
+    place.pod("coredns", ip, hostNetwork=where == "on a node")
+    mapper.knows(place)
+    name = f"{place.namespace}.example.com"
+    mapper.lookups(ip, name)
+    (edge,) = [edge for edge in mapper.get("/api/v1/map")["edges"] if edge["server"].get("name") == name]
+    assert edge["client"]["name"] == ("coredns" if where == "in a pod" else "node-a")

@@ -125,6 +125,21 @@ def test_workloads_of_one_name_and_two_kinds_stay_apart(place, mapper):
     assert kinds == ["Deployment", "StatefulSet"]
 
 
+def test_reports_ask_nothing_of_the_api(place, control_plane, proxy, tmp_path):
+    place.api.create(objects.deployment(place.namespace, "web", replicas=5))
+    pods = place.pods_of("web", 5)
+    config = control_plane.kubeconfig(tmp_path / "kubeconfig", server=proxy.url)
+    mapper = ModelMapper(tmp_path, None, "--kubeconfig", str(config)).start().wait_ready()
+    try:
+        mapper.knows(place)
+        asked = len(proxy.seen(watch=False))
+        for pod in pods:
+            assert identity(mapper, place, pod.ip)["name"] == "web"
+        assert len(proxy.seen(watch=False)) == asked
+    finally:
+        assert mapper.stop()[0] == 0
+
+
 # Owners that cannot be read
 
 

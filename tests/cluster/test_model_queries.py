@@ -1,5 +1,6 @@
 """Questions to the map: filters, labels, order, the older query, and the reset."""
 
+import threading
 import time
 
 import pytest
@@ -174,3 +175,30 @@ def test_the_map_outlives_a_restart(place, own):
     own.start().wait_ready()
     own.knows(place)
     assert own.pairs(place.namespace) == [("client", "kubernetes")]
+
+
+def test_answers_are_whole_while_reports_come(place, own):
+    servers = [place.pod(f"server-{number}") for number in range(10)]
+    client = place.pod("client")
+    own.knows(place)
+    reporter = own.another_client()
+    done = threading.Event()
+
+    def report():
+        for server in servers * 5:
+            reporter.connections(client.ip, server.ip)
+        done.set()
+
+    thread = threading.Thread(target=report)
+    thread.start()
+    known = 0
+    try:
+        while not done.is_set():
+            found = own.pairs(place.namespace)
+            assert found == sorted(found)
+            assert len(found) >= known
+            known = len(found)
+    finally:
+        thread.join()
+        reporter.client.close()
+    assert len(own.pairs(place.namespace)) == len(servers)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import time
 from collections import Counter
 
 import model_reports as reports
 from mapper_process import MapperProcess
+
+from network_mapper.http_client import HttpClient
 
 WAITING = 20.0
 POLL = 0.02
@@ -25,6 +28,12 @@ def eventually(probe, seconds=WAITING):
 
 class ModelMapper(MapperProcess):
     """A mapper process; reports in the model's words, answers as its command line reads them."""
+
+    def another_client(self):
+        """The same mapper on a connection of its own, for another thread."""
+        other = copy.copy(self)
+        other.client = HttpClient(self.url, timeout=10)
+        return other
 
     # Reports
 
