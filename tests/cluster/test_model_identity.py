@@ -140,6 +140,24 @@ def test_reports_ask_nothing_of_the_api(place, control_plane, proxy, tmp_path):
         assert mapper.stop()[0] == 0
 
 
+def test_owners_in_a_circle_name_a_pod_by_one_of_them(fleets, place, mapper):
+    flock = place.api.create(objects.make(f"{GROUP}/v1", "Flock", "geese", place.namespace))
+    bird = objects.make(f"{GROUP}/v1", "Bird", "goose", place.namespace, meta=objects.owned_by(flock))
+    bird = place.api.create(bird)
+    place.api.patch(f"{GROUP}/v1/flocks", place.namespace, "geese", {"metadata": objects.owned_by(bird)})
+    pods = [place.pod(f"goose-{number}", owner=bird) for number in (1, 2)]
+    assert len({identity(mapper, place, pod.ip)["name"] for pod in pods} & {"geese", "goose"}) == 1
+
+
+def test_a_name_of_253_characters_with_dots_is_a_name(place, mapper):
+    name = ".".join(["x" * 63] * 3 + ["y" * 61])
+    assert len(name) == 253
+    pod = place.pod(name, labels={"app": "long"})
+    assert identity(mapper, place, pod.ip)["name"] == name.replace(".", "_")
+    mapper.lookups(pod.ip, API, hostname=name)
+    assert mapper.edges(place.namespace)[0]["lookups"] >= 2
+
+
 # Owners that cannot be read
 
 
