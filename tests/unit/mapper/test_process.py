@@ -303,6 +303,17 @@ def test_metrics_are_prometheus_text_and_agree_with_the_status(make):
     assert 'network_mapper_mapper_dropped_total{hop="intake",reason="report_repeated",unit="reports"} 1.0' in text
 
 
+def test_metrics_have_a_port_of_their_own_where_asked_and_nothing_else_is_there(make):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    make("--metrics-port", str(port))
+    with HttpClient(f"http://127.0.0.1:{port}") as client:
+        answer = client.request("GET", "/metrics")
+        assert answer.status == 200
+        assert b"network_mapper_mapper_edges 0.0" in answer.body
+        assert client.request("GET", "/api/v1/status").status == 404
+
+
 def test_the_openapi_document_describes_what_is_served(shared):
     document = shared.get("/api/v1/openapi.json")
     assert set(document["paths"]) == {f"/api/v1/{name}" for name in ("map", "workloads", "status", "reset", "reports")}
