@@ -282,10 +282,14 @@ class ApiClient:
                 # The server had closed it before it read the request, which may thus be sent again.
         if self._closed:
             raise self._error("the client is closed")
+        generation = self._generation
         connection = await connect(self.access, self._context, self._timeout)
-        connection.generation = self._generation
+        connection.generation = generation
         self._open.add(connection)
         connection.lost.add_done_callback(lambda _: self._open.discard(connection))
+        if self._closed:
+            self._release(connection)
+            raise self._error("the client is closed")
         return await self._exchange(connection, request), proof
 
     async def _exchange(self, connection: Connection, request: bytes) -> Connection:

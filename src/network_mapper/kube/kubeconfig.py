@@ -167,7 +167,7 @@ def parse(text: bytes, where: str) -> _File:
     """
     try:
         found = msgspec.convert(_load(text, where), _File)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         raise KubeConfigError(f"{where} is no kubeconfig: {reason(error)}") from None
     except RecursionError:
         raise KubeConfigError(f"{where} is no kubeconfig: it is nested too deeply") from None

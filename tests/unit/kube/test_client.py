@@ -9,6 +9,7 @@ import pytest
 from https_server import CHUNKED, Server, answering, chunk, client_of, closing, ok
 
 from network_mapper.kube.client import UnreachableError
+from network_mapper.kube.connect import connect
 from network_mapper.kube.connection import HIGH_WATER
 from network_mapper.kube.tls import Material, Tls
 
@@ -456,6 +457,23 @@ def test_closing_the_client_ends_its_streams(run):
                 await client.get("/x")
 
     run(main())
+
+
+def test_a_connection_that_opens_after_the_close_is_closed(run, monkeypatch):
+    async def main():
+        async def close_meanwhile(*args):
+            connection = await connect(*args)
+            await client.close()
+            return connection
+
+        monkeypatch.setattr("network_mapper.kube.client.connect", close_meanwhile)
+        async with Server(answering(ok(b"1"))) as server, client_of(server.url) as client:
+            with pytest.raises(UnreachableError, match="the client is closed"):
+                await client.get("/x")
+            await server.until_ended(1)
+            return server.requests
+
+    assert run(main()) == []
 
 
 def test_a_path_cannot_smuggle_a_second_request(run):
