@@ -142,9 +142,9 @@ def test_an_owner_that_may_not_be_read_is_told_with_its_grant(run, live, new_api
             assert any("cronjobs.batch may not be read" in line for line in lines)
             assert any(GRANT in line and "rollouts.argoproj.io may not be read" in line for line in lines)
             await asyncio.sleep(1500)
-            assert 5 <= len(api.asked("rollouts")) <= 7
+            assert 22 <= len(api.asked("rollouts")) <= 29
             api.forbidden.clear()
-            await asyncio.sleep(331)
+            await asyncio.sleep(67)
             assert cluster.sink.names("Rollout.argoproj.io") == ["web"]
             assert cluster.problems() == []
 
@@ -163,8 +163,24 @@ def test_without_the_right_to_read_pods_it_waits_and_says_which_right(run, live,
             assert 'grant {apiGroups: [""], resources: [pods], verbs: [get, list, watch]}' in line
             assert line in cluster.problems()
             api.forbidden.clear()
-            await asyncio.wait_for(cluster.synced.wait(), 40)
+            await asyncio.wait_for(cluster.synced.wait(), 6)
             assert cluster.sink.names() == ["a"]
+
+    run(main())
+
+
+def test_a_grant_of_one_resource_is_reason_to_ask_for_all_that_were_refused(run, live, new_api, make_pod):
+    async def main():
+        api = new_api()
+        api.put("pods", make_pod("web-5-a", owner=("apps/v1", "ReplicaSet", "web-5")))
+        api.put("replicasets", make_pod("web-5", owner=("apps/v1", "Deployment", "web")))
+        api.forbidden |= {"pods", "replicasets", "deployments"}
+        async with live(api) as cluster:
+            await asyncio.sleep(100)
+            api.forbidden.clear()
+            await asyncio.wait_for(cluster.synced.wait(), 6)
+            assert cluster.sink.names("ReplicaSet.apps") == ["web-5"]  # pods were never known by a passing name
+            assert cluster.problems() == []
 
     run(main())
 

@@ -162,6 +162,7 @@ class LiveCluster:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wanted: dict[str, None] = {}
         self._too_many: set[str] = set()
+        self._refused: set[str] = set()
         self._catalogue: Catalogue | None = None
         self._discovery_error = ""
         self._past = report.Totals()
@@ -325,6 +326,7 @@ class LiveCluster:
         if reflector is None:
             return
         await self._cancel(kind)
+        self._refused.discard(kind)
         self._past.add(reflector.counts)
         logger.info("not served any more", extra={"resource": reflector.resource.name})
         for _ in reflector.forget():
@@ -355,7 +357,19 @@ class LiveCluster:
     def _changed(self, reflector: Reflector) -> None:
         if reflector.state is State.ABSENT:
             self._refresh_within(_AFTER_CRD)
+        kind = reflector.resource.group_kind
+        if reflector.listed and kind in self._refused:
+            self._refused.discard(kind)
+            self._ask_refused()
+        elif reflector.state is State.FORBIDDEN and not reflector.listed:
+            self._refused.add(kind)
         self._check_synced()
+
+    def _ask_refused(self) -> None:
+        """Somebody has given a grant, and those come together."""
+        for reflector in self._reflectors.values():
+            reflector.retry()
+        self._follower.look_again()
 
     def _sees_definitions(self) -> bool:
         reflector = self._reflectors.get(CRDS.group_kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -60,6 +61,12 @@ class Follower:
         self._contact = contact
         self._changed = changed
         self._gate = asyncio.Semaphore(PAGES_AT_ONCE)
+        self._sooner = asyncio.Event()
+
+    def look_again(self) -> None:
+        """Let whoever waits look again for how long: something has changed that."""
+        self._sooner.set()
+        self._sooner = asyncio.Event()
 
     async def follow(self, reflector: Reflector) -> None:
         """Let a reflector list and watch until cancelled."""
@@ -69,8 +76,10 @@ class Follower:
     async def once(self, reflector: Reflector, namespace: str = "") -> None:
         """Wait until a reflector's next request is due, and make it; `namespace` restricts it to that one."""
         time = asyncio.get_running_loop().time
-        if (delay := reflector.delay(time())) > 0:
-            await asyncio.sleep(delay)
+        while (delay := reflector.delay(time())) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._sooner.wait()
         ask, path = reflector.ask(), reflector.resource.path(namespace)
         try:
             if ask.watch:

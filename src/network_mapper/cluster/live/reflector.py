@@ -44,8 +44,9 @@ SLICE: Final = 100
 WATCH_SECONDS: Final = (300, 600)
 """Range of a watch's length, as in client-go: it spreads the load over API servers and lets old ones go."""
 
-_FORBIDDEN_RETRY = 300.0
+_FORBIDDEN_RETRY = 60.0  # somebody who has just given the grant is watching
 _REQUIRED_RETRY = 30.0
+_FIRST_RETRY = 5.0  # of what nothing works without
 _ABSENT_RETRY = 60.0
 _SHORTEST_WATCH = 1.0
 _ERRORS_THEN_LIST = 3
@@ -188,6 +189,12 @@ class Reflector:
     def failures(self) -> int:
         """Tries that have failed in a row."""
         return self._failures
+
+    def retry(self) -> None:
+        """Ask for what was refused at once, because there is reason to think that it is allowed now."""
+        if self.state is State.FORBIDDEN:
+            self.state = State.WAITING
+            self._not_before = 0.0
 
     def delay(self, now: float) -> float:
         """Seconds until `ask` is due; not positive when it is."""
@@ -424,7 +431,9 @@ class Reflector:
     def _refused_for_long(self, state: State, said: Status, now: float) -> None:
         self._fail(_reason(said), said.message, now)
         self.state = state
-        wait = _REQUIRED_RETRY if self._required else _FORBIDDEN_RETRY if state is State.FORBIDDEN else _ABSENT_RETRY
+        wait = _FORBIDDEN_RETRY if state is State.FORBIDDEN else _ABSENT_RETRY
+        if self._required:
+            wait = _REQUIRED_RETRY if self.listed else _FIRST_RETRY
         self._not_before = now + wait * self._spread.uniform(0.9, 1.1)
         self._list_anew()
 

@@ -14,6 +14,9 @@ METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s
 METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 """The same for a watch, whose events hold one object each."""
 
+VERBS: Final = ("get", "list", "watch")
+"""What is granted; `get` shows nothing that `list` does not, and people who look for a fault have it too."""
+
 NEVER_READ: Final = frozenset({"Secret", "ConfigMap"})
 """Kinds that are not read even where they own something: their metadata is not worth asking for such a right."""
 
@@ -59,7 +62,7 @@ class Resource(msgspec.Struct, frozen=True):
     def grant(self) -> str:
         """The rule of a ClusterRole that allows to read it."""
         group = self.group or '""'
-        return f"{{apiGroups: [{group}], resources: [{self.plural}], verbs: [get, list, watch]}}"
+        return f"{{apiGroups: [{group}], resources: [{self.plural}], verbs: [{', '.join(VERBS)}]}}"
 
     def path(self, namespace: str = "") -> str:
         """Path of the collection: of the whole cluster, or of one namespace."""
@@ -144,3 +147,18 @@ KNOWN_OWNERS: Final = (
 
 Any other kind is found through discovery when an object names it as its owner; this list only spares people a grant.
 """
+
+
+def rules() -> list[dict[str, list[str]]]:
+    """The rules of the ClusterRole that lets the mapper read all it may want, one for each API group.
+
+    Endpoints are left out: they are read only where the API serves no EndpointSlices, as none does since 1.21.
+    """
+    plurals: dict[str, list[str]] = {}
+    for resource in (*REQUIRED, *BUILTIN_OWNERS, SERVICE_CIDRS, CRDS):
+        plurals.setdefault(resource.group, []).append(resource.plural)
+    for group, plural, _ in KNOWN_OWNERS:
+        plurals.setdefault(group, []).append(plural)
+    return [
+        {"apiGroups": [group], "resources": sorted(names), "verbs": list(VERBS)} for group, names in plurals.items()
+    ]
