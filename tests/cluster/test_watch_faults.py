@@ -72,8 +72,18 @@ def settle(followed, truth, seconds=30):
     """Wait until the index holds what the server holds."""
     deadline = time.monotonic() + seconds
     while (expected := truth()) != (found := followed.content()):
-        assert time.monotonic() < deadline, (expected, found)
+        assert time.monotonic() < deadline, differences(expected, found)
         time.sleep(0.1)
+
+
+def differences(expected, found):
+    """What the server holds and the index does not, and the other way round."""
+    return [
+        (kind, key, there.get(key), here.get(key))
+        for kind, there, here in zip(("pod", "service", "node"), expected, found, strict=True)
+        for key in there.keys() | here.keys()
+        if there.get(key) != here.get(key)
+    ]
 
 
 def lists(proxy, path):
@@ -157,7 +167,7 @@ def test_events_that_come_late_and_twice_do_no_harm(followed, proxy, churn, trut
         followed.wait(lambda path=path: [r for r in proxy.seen(path, watch=True, ongoing=True) if "repeat" in r.faults])
     churn(8)
     settle(followed, truth)
-    assert len(lists(proxy, PODS)) == 1
+    assert len(lists(proxy, PODS)) == 1, (followed.live._reflectors["Pod"].counts, proxy.seen(PODS))
 
 
 def test_lines_that_are_nothing_cost_nothing_else(followed, proxy, churn, truth):

@@ -31,6 +31,7 @@ COMMANDS = {
     "reset": "Empty the map.",
     "mapper": "Run the mapper: gather reports, draw the map, serve it.",
     "sniffer": "Run the node agent: see connections and DNS lookups, report them to a mapper.",
+    "snapshot": "Write what the mapper would read of a cluster.",
     "completion": "Print the completion script of a shell.",
     "version": "Print the version of this program.",
 }

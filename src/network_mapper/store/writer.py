@@ -224,7 +224,8 @@ def _settle(connection: sqlite3.Connection, now: int) -> None:
     oldest = connection.execute("SELECT min(start) FROM minutes WHERE start < ?", (limit,)).fetchone()[0]
     if oldest is not None:
         connection.execute(
-            f"INSERT INTO hours SELECT start - start % {HOUR}, edge, {', '.join(COUNTS)} FROM minutes WHERE start = ? {_ADD_BUCKET}",
+            f"""INSERT INTO hours SELECT start - start % {HOUR}, edge, {", ".join(COUNTS)}
+            FROM minutes WHERE start = ? {_ADD_BUCKET}""",
             (oldest,),
         )
         connection.execute("DELETE FROM minutes WHERE start >= ? AND start < ?", (oldest, oldest + MINUTE))
