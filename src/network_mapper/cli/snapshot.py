@@ -41,7 +41,7 @@ _STDOUT = "-"
     "namespaces",
     multiple=True,
     envvar="NETWORK_MAPPER_NAMESPACE",
-    metavar="NAME",
+    metavar="NAME[,NAME]",
     help="Only this namespace; may be repeated. All by default.",
 )
 @click.option(
@@ -113,6 +113,7 @@ def _read(
     from network_mapper.kube.config import find_access  # noqa: PLC0415  as above
     from network_mapper.kube.errors import ApiError, KubeConfigError  # noqa: PLC0415  as above
 
+    names = list(dict.fromkeys(filter(None, (name.strip() for value in namespaces for name in value.split(",")))))
     usual = IdentityKeys()
     keys = IdentityKeys((*usual.annotations, *annotations), usual.labels)
     progress = _Progress()
@@ -123,7 +124,7 @@ def _read(
     async def read() -> Reading:
         client = ApiClient(find_access(kubeconfig, context))
         try:
-            return await read_once(client, take, keys=keys, namespaces=namespaces, say=progress.say)
+            return await read_once(client, take, keys=keys, namespaces=names, say=progress.say)
         finally:
             await client.close()
 

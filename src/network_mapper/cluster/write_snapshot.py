@@ -124,10 +124,10 @@ def _write(file: IO[bytes], items: Iterable[bytes]) -> None:
 
 
 def _without_nothing(value: Any) -> Any:
-    """A value without the fields that say nothing; False and 0 do say something."""
+    """A value without the fields that say nothing. An empty text may say something: labels have such values."""
     if isinstance(value, dict):
         cleaned = {key: _without_nothing(item) for key, item in value.items()}
-        return {key: item for key, item in cleaned.items() if item is not None and item not in ("", [], {})}
+        return {key: item for key, item in cleaned.items() if item is not None and item not in ([], {})}
     if isinstance(value, list):
         return [_without_nothing(item) for item in value]
     return value

@@ -77,6 +77,21 @@ def test_nothing_is_asked_for_while_nothing_happens(run, live, new_api, make_pod
     run(main())
 
 
+def test_lists_can_be_streamed(run, live, new_api, make_pod):
+    async def main():
+        api = new_api()
+        api.streaming = "yes"
+        with_rollouts(api, make_pod)
+        async with live(api, streaming=True) as cluster:
+            await asyncio.sleep(10)
+            assert cluster.synced.is_set()
+            assert cluster.sink.names("Rollout.argoproj.io") == ["web"]
+            assert cluster.totals().pages == 0
+            assert len([item for item in api.requests if item.watch]) == 14
+
+    run(main())
+
+
 def test_a_kind_of_owner_is_followed_when_it_is_met_and_its_owners_too(run, live, new_api, make_pod):
     async def main():
         api = new_api()
@@ -355,7 +370,9 @@ def test_credentials_that_cannot_be_had_are_told_and_tried_again(run, live, new_
 
 
 @pytest.mark.parametrize(("status", "body"), [(403, b""), (200, b"<html>"), (503, b"not ready")])
-def test_without_discovery_the_core_kinds_are_read_nevertheless(run, live, new_api, make_pod, status, body):
+def test_without_discovery_the_core_kinds_are_read_nevertheless(  # noqa: PLR0917  fixtures
+    run, live, new_api, make_pod, status, body
+):
     async def main():
         api = new_api()
         api.put("pods", make_pod("a"))

@@ -6,7 +6,6 @@ and back-off are the same; it only ends after a list, and gives up on a resource
 
 from __future__ import annotations
 
-import asyncio
 import random
 from typing import TYPE_CHECKING, Final
 
@@ -163,4 +162,3 @@ async def _read(  # noqa: PLR0917  one call, in one place
         for (space, name), cause in reflector.malformed.items():
             about = f" {space}/{name}" if space else f" {name}" if name else ""
             reading.warnings.append(f"{resource.name}{about} is left out: {cause}")
-        await asyncio.sleep(0)

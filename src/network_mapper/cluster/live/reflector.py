@@ -93,7 +93,13 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class Streaming:
-    """Whether lists are to be streamed, and whether the server can do that; shared by all reflectors of a server."""
+    """Whether lists are to be streamed, and whether the server can do that; shared by all reflectors of a server.
+
+    Pages are the default. Ten thousand pods and twenty thousand ReplicaSets from a real server (1.34): in pages 1.3
+    seconds of processor time here and 1.6 there, streamed 1.7 and 4.0, for each object then comes as an event, in
+    packets of its own. What streaming saves is memory: 60 MiB at the most here instead of 80, and the server holds no
+    pages. Where the server refuses it (400, 422) or ignores it, pages are asked for from then on.
+    """
 
     def __init__(self, *, wanted: bool) -> None:
         self.offered = wanted
