@@ -39,6 +39,13 @@ class Response(msgspec.Struct):
     body: bytes
 
 
+def mapper_address(url: str) -> str:
+    """A mapper's address without the path of its GraphQL door, which is how the model's programs are given it."""
+    scheme, _, rest = url.partition("://")
+    before, _, last = rest.rstrip("/").rpartition("/")
+    return f"{scheme}://{before}" if before and last == "query" and scheme in ("http", "https") else url
+
+
 class HttpClient:
     """Requests to one mapper over one kept connection. Not for several threads at once.
 

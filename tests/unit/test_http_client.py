@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from network_mapper.http_client import HttpClient, HttpError, UrlError
+from network_mapper.http_client import HttpClient, HttpError, UrlError, mapper_address
 
 
 class Server:
@@ -271,3 +271,8 @@ def test_https_is_spoken_to_a_server_that_can_be_trusted(https, certificate, mon
 def test_a_server_that_cannot_be_trusted_is_told_nothing(https):
     with HttpClient(https, timeout=5) as client, pytest.raises(ssl.SSLCertVerificationError):
         client.request("POST", "/", b"secret")
+
+
+@pytest.mark.parametrize("url", ["http://query", "http://query/", "http://", "https://host/queries", "", "unix:/query"])
+def test_only_the_path_of_the_models_door_is_left_out_of_an_address(url):
+    assert mapper_address(url) == url

@@ -199,6 +199,11 @@ class Reporter:
         return self.fold.spans + (self._frozen.rows if self._frozen else 0)
 
     @property
+    def wire(self) -> Literal["native", "graphql"]:
+        """What is spoken now; before the mapper has answered, what is tried."""
+        return "graphql" if self._graphql else "native"
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is on its way and nothing would be sent but a heartbeat."""
         greeted = self._greeted if self._graphql else self._sequence > 0

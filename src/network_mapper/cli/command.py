@@ -70,7 +70,8 @@ def mapper_url_option(function: F) -> F:
         metavar="URL",
         show_default=True,
         show_envvar=True,
-        help="Where the mapper answers: http://host:port, https://host:port or unix:/path.",
+        help="Where the mapper answers: http://host:port, https://host:port or unix:/path; /query at its end is left "
+        "out.",
     )(function)
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from network_mapper import __version__
 from network_mapper.cli.errors import CliError
-from network_mapper.http_client import HttpClient, HttpError, UrlError
+from network_mapper.http_client import HttpClient, HttpError, UrlError, mapper_address
 from network_mapper.wire.api import MapDocument, Problem, ResetDocument, Status
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class MapSource:
     def __init__(self, url: str) -> None:
         self.url = url
         try:
-            self._client = HttpClient(url)
+            self._client = HttpClient(mapper_address(url))
         except UrlError as error:
             raise CliError(f"{error}. Name the mapper with --mapper-url.") from None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from network_mapper import __version__
+from network_mapper import __version__, http_client
 from network_mapper.settings import seconds, setting
 
 if TYPE_CHECKING:
@@ -83,5 +83,4 @@ def node_name(settings: SnifferSettings, environ: Mapping[str, str] = os.environ
 
 def mapper_address(settings: SnifferSettings) -> str:
     """The mapper's address without the path of its GraphQL door, which each door adds by itself."""
-    url = settings.mapper_url
-    return url.rstrip("/").removesuffix("/query") if url.startswith("http") else url
+    return http_client.mapper_address(settings.mapper_url)

@@ -9,6 +9,11 @@ from network_mapper.model import Drop, Kind, Observation, Tally
 from network_mapper.wire.report import SourceState
 
 
+def wires(reporter: Reporter) -> dict[str, float]:
+    family = parsed(exposition(of_reporter(reporter, "p", "1")))["p_wire"]
+    return {sample.labels["wire"]: sample.value for sample in family.samples}
+
+
 def parsed(page: bytes) -> dict[str, dict]:
     return {family.name: family for family in text_string_to_metric_families(page.decode())}
 
@@ -55,3 +60,14 @@ def test_every_family_says_what_it_means():
     for family in parsed(exposition(of_reporter(reporter, "p", "1"))).values():
         assert family.documentation.endswith(".")
         assert family.type in ("counter", "gauge")
+
+
+def test_the_wire_that_is_spoken_is_told_also_when_it_changes():
+    assert wires(Reporter(Fold(), node="n", agent="a", started=0, wire="graphql")) == {"native": 0, "graphql": 1}
+    reporter = Reporter(Fold(), node="n", agent="a", started=0, wire="auto")
+    assert wires(reporter) == {"native": 1, "graphql": 0}
+    reporter.next_request(0)
+    reporter.answered(404, {}, b"", 0)
+    reporter.next_request(0)
+    reporter.answered(200, {}, b'{"data":{"health":true}}', 0)
+    assert wires(reporter) == {"native": 0, "graphql": 1}

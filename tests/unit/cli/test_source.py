@@ -33,6 +33,11 @@ def test_no_url_is_an_error(run, url):
     assert result.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("end", ["/query", "/query/", "/"])
+def test_the_address_that_the_models_programs_are_given_will_do(run, mapper, end):
+    assert run("list", "--mapper-url", mapper.url + end) == run("list", "--mapper-url", mapper.url)
+
+
 def test_a_socket_that_is_not_there_is_an_error(run, tmp_path):
     assert "No such file or directory" in run("list", "--mapper-url", f"unix:{tmp_path}/none.sock").err
 
