@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from network_mapper.cluster import build, identity
-from network_mapper.cluster.applications import Applications
+from network_mapper.cluster.applications import Applications, name_of
 from network_mapper.cluster.blocks import Blocks, Neighbourhoods, around
 from network_mapper.cluster.claims import Claims
 from network_mapper.cluster.control_plane import API_SERVICE, ControlPlane
@@ -195,7 +195,9 @@ class Changes:
         workload = old.workload if old and not renamed and not moved else self._workload(key)
         entry = build.pod_entry(pod, meta, namespace, workload, problems, named=bool(names.given))
         self._share_labels(entry, owner, old)
-        if not _same(entry, old):
+        if old is not None and _same(entry, old, without="labels") and name_of(entry) == name_of(old):
+            old.labels = entry.labels  # no answer about an address or a name depends on them
+        else:
             self._put_pod(key, entry)
         if moved:
             self._resolve_below(key)

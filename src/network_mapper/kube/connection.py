@@ -195,6 +195,17 @@ class Connection(asyncio.Protocol):
         self._resume()
         return pieces
 
+    async def rest(self, seconds: float) -> None:
+        """Read nothing for a moment: what comes meanwhile is then read at once."""
+        if self._paused or self._complete or self._failure or self._transport is None or not self._open:
+            return
+        self._paused = True
+        self._transport.pause_reading()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._resume()
+
     @property
     def begun(self) -> bool:
         """Whether a byte of the present answer has come."""
