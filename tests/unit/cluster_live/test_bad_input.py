@@ -17,8 +17,28 @@ from network_mapper.cluster.live.reflector import Reflector, State
 from network_mapper.cluster.live.resources import PODS, Resource
 
 KEYS = st.sampled_from(
-    "metadata items kind name namespace resourceVersion continue type object spec status ownerReferences annotations "
-    "labels versions resources groups verbs responseKind code".split()
+    [
+        "metadata",
+        "items",
+        "kind",
+        "name",
+        "namespace",
+        "resourceVersion",
+        "continue",
+        "type",
+        "object",
+        "spec",
+        "status",
+        "ownerReferences",
+        "annotations",
+        "labels",
+        "versions",
+        "resources",
+        "groups",
+        "verbs",
+        "responseKind",
+        "code",
+    ]
 )
 SCALARS = st.one_of(
     st.none(),
