@@ -16,30 +16,9 @@ from network_mapper.cluster.live.discovery import DiscoveryError, discover
 from network_mapper.cluster.live.reflector import Reflector, State
 from network_mapper.cluster.live.resources import PODS, Resource
 
-KEYS = st.sampled_from(
-    [
-        "metadata",
-        "items",
-        "kind",
-        "name",
-        "namespace",
-        "resourceVersion",
-        "continue",
-        "type",
-        "object",
-        "spec",
-        "status",
-        "ownerReferences",
-        "annotations",
-        "labels",
-        "versions",
-        "resources",
-        "groups",
-        "verbs",
-        "responseKind",
-        "code",
-    ]
-)
+WORDS = """metadata items kind name namespace resourceVersion continue type object spec status ownerReferences
+annotations labels versions resources groups verbs responseKind code"""
+KEYS = st.sampled_from(WORDS.split())
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),

@@ -259,10 +259,13 @@ def test_repeated_and_late_events_do_not_go_back_in_time(run, follow, new_api, m
 def test_an_event_from_before_a_list_does_not_bring_back_what_the_list_lacks(run, follow, new_api, make_pod):
     async def main():
         api = new_api()
+        first = api.put("pods", make_pod("gone"))
         gone = api.put("pods", make_pod("gone"))
         api.remove("pods", "shop", "gone")
         async with follow(api, PODS) as one:
             await asyncio.sleep(1)
+            api.say("pods", fake_api.event("ADDED", gone))
+            api.say("pods", fake_api.event("DELETED", first))
             api.say("pods", fake_api.event("ADDED", gone))
             api.put("pods", make_pod("new"))
             await asyncio.sleep(1)

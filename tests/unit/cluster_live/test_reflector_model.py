@@ -126,7 +126,7 @@ async def play(actions, seed, *, page, streaming, inconsistent, error_events, bo
     st.booleans(),
     st.booleans(),
 )
-def test_in_the_end_the_sink_holds_what_the_server_holds(  # noqa: PLR0917  hypothesis passes by position
+def test_in_the_end_the_sink_holds_what_the_server_holds(
     actions, seed, page, streaming, inconsistent, error_events, bookmarks
 ):
     virtual_time.run(

@@ -99,7 +99,7 @@ class Held:
         """Note a deletion; False when there is nothing to delete, or the event is older than what is held."""
         if is_older(found, self.versions.get(key, "")):
             return False
-        if not is_older(found, self._graves.get(key, "")):
+        if not is_older(found, self._graves.get(key, self.floor)):
             self._graves[key] = found
             self._graves.move_to_end(key)
         if len(self._graves) > GRAVES:
