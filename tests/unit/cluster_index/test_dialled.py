@@ -175,6 +175,12 @@ def test_an_external_address_that_is_a_nodes_comes_before_the_nodes_own_listener
     assert owner_at(index, NODE_IP, 80) == "web"
 
 
+def test_a_service_that_has_a_nodes_address_and_port_comes_before_one_with_a_port_on_the_nodes(index):
+    apply(index, on_nodes("web"), service("db", port=30080, externalIPs=[NODE_IP]))
+    assert owner_at(index, NODE_IP, 30080) == "db"
+    assert owner_at(index, OTHER_NODE_IP, 30080) == "web"
+
+
 def balanced(name, host, **more):
     item = service(name, "10.96.0.20", type="LoadBalancer", **more)
     item["status"] = {"loadBalancer": {"ingress": [{"hostname": host}]}}

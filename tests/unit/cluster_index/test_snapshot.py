@@ -88,7 +88,7 @@ def test_objects_can_be_handed_on_as_they_are_read(tmp_path):
     index = Index()
     snapshot = load(path, take=index.apply)
     assert snapshot.objects == []
-    assert index.counts() == {"pods": 1, "services": 1, "nodes": 1, "workloads": 1}
+    assert index.counts().items() >= {"pods": 1, "services": 1, "nodes": 1, "workloads": 1}.items()
 
 
 def test_unknown_kinds_are_counted_and_kept_where_they_are_owned(tmp_path):
