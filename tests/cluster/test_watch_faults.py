@@ -117,7 +117,7 @@ def test_a_watch_that_ends_properly_goes_on_without_a_list(followed, proxy, chur
 
 
 @pytest.mark.parametrize("way", ["status", "event"])
-def test_a_version_that_is_too_old_makes_one_list_and_what_went_meanwhile_goes(  # noqa: PLR0917  fixtures
+def test_a_version_that_is_too_old_makes_one_list_and_what_went_meanwhile_goes(
     followed, proxy, churn, truth, control_plane, namespace, way
 ):
     name = churn(1)
@@ -145,9 +145,7 @@ def test_too_many_requests_are_obeyed(through, proxy, churn, truth):
 
 
 @pytest.mark.parametrize("with_continue", [True, False])
-def test_a_page_token_that_expired_loses_nothing(  # noqa: PLR0917  fixtures
-    through, proxy, churn, truth, monkeypatch, with_continue
-):
+def test_a_page_token_that_expired_loses_nothing(through, proxy, churn, truth, monkeypatch, with_continue):
     churn(5)
     monkeypatch.setitem(Reflector.__init__.__kwdefaults__, "page", 2)
     fault = proxy.on(PODS, times=1).expired_pages(with_continue=with_continue)
@@ -178,9 +176,7 @@ def test_lines_that_are_nothing_cost_nothing_else(followed, proxy, churn, truth)
     settle(followed, truth)
 
 
-def test_a_token_that_is_rotated_is_read_again(  # noqa: PLR0917  fixtures
-    control_plane, namespace, proxy, churn, truth, tmp_path
-):
+def test_a_token_that_is_rotated_is_read_again(control_plane, namespace, proxy, churn, truth, tmp_path):
     read = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
     control_plane.service_account(namespace, "mapper", [read])
     file = tmp_path / "token"

@@ -22,6 +22,7 @@ SERVED = (
     ("", "v1", "pods", "Pod", True),
     ("", "v1", "services", "Service", True),
     ("", "v1", "nodes", "Node", False),
+    ("", "v1", "namespaces", "Namespace", False),
     ("", "v1", "endpoints", "Endpoints", True),
     ("", "v1", "replicationcontrollers", "ReplicationController", True),
     ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True),

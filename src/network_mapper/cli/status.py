@@ -46,6 +46,7 @@ def _cluster(status: Status) -> list[str]:
 
     cluster = status.cluster
     counts = (
+        *((_plural(cluster.namespaces, "namespace"),) if cluster.namespaces else ()),
         _plural(cluster.pods, "pod"),
         _plural(cluster.services, "service"),
         _plural(cluster.nodes, "node"),

@@ -25,6 +25,7 @@ from network_mapper.cluster.news import News
 from network_mapper.cluster.objects import (
     ENDPOINT_SLICE,
     ENDPOINTS,
+    NAMESPACE,
     NODE,
     POD,
     SERVICE,
@@ -84,6 +85,7 @@ class Changes:
         self._near_pods = Neighbourhoods()
         self._control_plane = ControlPlane(control_plane_prefix)
         self._dialled_nodes: set[str] = set()
+        self._namespaces: set[str] = set()
         self._news = News(self._claims, self._endpoints, self._services, self.problems)
 
     def apply(self, kind: str, item: Object) -> None:
@@ -115,6 +117,8 @@ class Changes:
             namespace = sys.intern(meta.namespace or "")
             owner = identity.controller(meta.owner_references)
             key = (kind, namespace, meta.name)
+            if kind == NAMESPACE:
+                self._namespaces.add(meta.name)
             if self._owners.put(key, self._parent(owner, namespace)):
                 self._resolve_below(key)
         self.problems.put(_about(kind, namespace, meta.name), problems)
@@ -149,6 +153,8 @@ class Changes:
         elif kind == SERVICE_CIDR:
             self._blocks.put(f"{kind} {name}", ())
         else:
+            if kind == NAMESPACE:
+                self._namespaces.discard(name)
             self._owners.remove(key)
         self.problems.put(_about(kind, namespace, name), [])
         self._tell()

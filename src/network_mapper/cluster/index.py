@@ -328,6 +328,10 @@ class Index(Changes):
             "workloads": len(self._groups),
         }
 
+    def namespaces(self) -> list[str]:
+        """The names of all namespaces, sorted; none where the source of the objects does not list them."""
+        return sorted(self._namespaces)
+
     @property
     def remembered(self) -> int:
         """Pods that are gone and remembered."""

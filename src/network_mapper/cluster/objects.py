@@ -18,6 +18,7 @@ import msgspec
 POD = "Pod"
 SERVICE = "Service"
 NODE = "Node"
+NAMESPACE = "Namespace"
 ENDPOINTS = "Endpoints"
 ENDPOINT_SLICE = "EndpointSlice.discovery.k8s.io"
 SERVICE_CIDR = "ServiceCIDR.networking.k8s.io"

@@ -130,4 +130,5 @@ def _status(index: Index, source: str, problems: list[str]) -> ClusterStatus:
         workloads=counts["workloads"],
         problems=problems,
         domain=index.domain,
+        namespaces=len(index.namespaces()),
     )

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from network_mapper.store import Writer
 
 
-def open_door(
-    state: State, writer: Writer, intake: Intake, settings: MapperSettings, clock: Callable[[], int]
-) -> Door:
+def open_door(state: State, writer: Writer, intake: Intake, settings: MapperSettings, clock: Callable[[], int]) -> Door:
     """The door onto this mapper; arguments as those of `Doors`."""
 
     async def reset() -> None:

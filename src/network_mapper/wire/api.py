@@ -111,6 +111,7 @@ class ClusterStatus(msgspec.Struct):
         workloads: Known workloads that have pods.
         problems: What is wrong at present, a line each.
         domain: The cluster domain.
+        namespaces: Known namespaces.
         ready: Whether addresses can be resolved.
         resources: What is read through the API.
     """
@@ -122,6 +123,7 @@ class ClusterStatus(msgspec.Struct):
     workloads: int
     problems: list[str]
     domain: str = ""
+    namespaces: int = 0
     ready: bool = True
     resources: list[ResourceStatus] = []
 

@@ -20,7 +20,7 @@ from kube import (
 )
 
 from network_mapper.cluster.index import FOREVER, MISSING, OUTSIDE, Claim, Contested, Index
-from network_mapper.cluster.objects import POD
+from network_mapper.cluster.objects import POD, Owner, OwnerMeta
 from network_mapper.model import Workload
 
 LATER = instant(50)

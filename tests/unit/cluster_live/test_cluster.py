@@ -44,6 +44,7 @@ def test_the_core_kinds_are_followed_at_once(run, live, new_api, make_pod):
                 "nodes",
                 "endpointslices.discovery.k8s.io",
                 "servicecidrs.networking.k8s.io",
+                "namespaces",
                 "replicasets.apps",
                 "deployments.apps",
                 "statefulsets.apps",
@@ -55,7 +56,7 @@ def test_the_core_kinds_are_followed_at_once(run, live, new_api, make_pod):
             }
             assert {item.state for item in cluster.status()} == {State.WATCHING}
             assert cluster.sink.names() == ["a"]
-            assert cluster.totals().lists == 13
+            assert cluster.totals().lists == 14
 
     run(main())
 
@@ -67,11 +68,11 @@ def test_nothing_is_asked_for_while_nothing_happens(run, live, new_api, make_pod
         async with live(api) as cluster:
             await asyncio.sleep(10)
             first = len(api.requests)
-            assert first <= 2 * 14 + 4  # each kind listed and watched, discovery twice for a kind that is not served
+            assert first <= 2 * 15 + 4  # each kind listed and watched, discovery twice for a kind that is not served
             await asyncio.sleep(290)
             assert len(api.requests) == first
             await asyncio.sleep(3 * 3600)
-            assert cluster.totals().lists == 14
+            assert cluster.totals().lists == 15
             assert len([item for item in api.requests if item.path == "/apis"]) <= 2 + 3 * 7
 
     run(main())
@@ -87,7 +88,7 @@ def test_lists_can_be_streamed(run, live, new_api, make_pod):
             assert cluster.synced.is_set()
             assert cluster.sink.names("Rollout.argoproj.io") == ["web"]
             assert cluster.totals().pages == 0
-            assert len([item for item in api.requests if item.watch]) == 14
+            assert len([item for item in api.requests if item.watch]) == 15
 
     run(main())
 
@@ -370,9 +371,7 @@ def test_credentials_that_cannot_be_had_are_told_and_tried_again(run, live, new_
 
 
 @pytest.mark.parametrize(("status", "body"), [(403, b""), (200, b"<html>"), (503, b"not ready")])
-def test_without_discovery_the_core_kinds_are_read_nevertheless(  # noqa: PLR0917  fixtures
-    run, live, new_api, make_pod, status, body
-):
+def test_without_discovery_the_core_kinds_are_read_nevertheless(run, live, new_api, make_pod, status, body):
     async def main():
         api = new_api()
         api.put("pods", make_pod("a"))

@@ -25,6 +25,7 @@ from network_mapper.cluster.live.resources import (
     CRDS,
     ENDPOINT_SLICES,
     ENDPOINTS,
+    NAMESPACES,
     NEVER_READ,
     REQUIRED,
     SERVICE_CIDRS,
@@ -54,7 +55,7 @@ _POLL = 60.0
 _SELDOM_POLL = 600.0
 _SHOWN = 20
 
-_CORE = (*REQUIRED, *BUILTIN_OWNERS, SERVICE_CIDRS)
+_CORE = (*REQUIRED, *BUILTIN_OWNERS, NAMESPACES, SERVICE_CIDRS)
 
 
 def wall_clock() -> int:

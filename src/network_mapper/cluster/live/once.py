@@ -19,6 +19,7 @@ from network_mapper.cluster.live.resources import (
     BUILTIN_OWNERS,
     ENDPOINT_SLICES,
     ENDPOINTS,
+    NAMESPACES,
     PODS,
     REQUIRED,
     SERVICE_CIDRS,
@@ -117,7 +118,7 @@ async def read_once(
 
 def _core(catalogue: Catalogue | None) -> list[Resource]:
     core = []
-    for default in (*REQUIRED, *BUILTIN_OWNERS, SERVICE_CIDRS):
+    for default in (*REQUIRED, *BUILTIN_OWNERS, NAMESPACES, SERVICE_CIDRS):
         if catalogue is None:
             core += [default] if default != SERVICE_CIDRS else []
         elif found := catalogue.resources.get(default.group_kind):

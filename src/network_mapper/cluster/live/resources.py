@@ -74,6 +74,7 @@ class Resource(msgspec.Struct, frozen=True):
 PODS: Final = Resource("", "v1", "pods", "Pod")
 SERVICES: Final = Resource("", "v1", "services", "Service")
 NODES: Final = Resource("", "v1", "nodes", "Node", namespaced=False)
+NAMESPACES: Final = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 ENDPOINT_SLICES: Final = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 ENDPOINTS: Final = Resource("", "v1", "endpoints", "Endpoints")
 SERVICE_CIDRS: Final = Resource("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", namespaced=False)
@@ -155,7 +156,7 @@ def rules() -> list[dict[str, list[str]]]:
     Endpoints are left out: they are read only where the API serves no EndpointSlices, as none does since 1.21.
     """
     plurals: dict[str, list[str]] = {}
-    for resource in (*REQUIRED, *BUILTIN_OWNERS, SERVICE_CIDRS, CRDS):
+    for resource in (*REQUIRED, *BUILTIN_OWNERS, NAMESPACES, SERVICE_CIDRS, CRDS):
         plurals.setdefault(resource.group, []).append(resource.plural)
     for group, plural, _ in KNOWN_OWNERS:
         plurals.setdefault(group, []).append(plural)
