@@ -290,3 +290,22 @@ def test_pods_of_two_workloads_with_one_host_name_are_not_guessed(index):
     for name in ("a", "b"):
         apply(index, pod(name, "10.0.0.1", spec={"hostname": "same"}))
     assert index.hosted("same", "10.0.0.1", LATER) is None
+
+
+def test_labels_that_alone_change_are_known_and_cost_no_answer(index):
+    apply(index, web("10.0.0.1", labels={"v": "1"}))
+    before = index.at("10.0.0.1", LATER).owner
+    told = []
+    index.on_change = told.append
+    apply(index, web("10.0.0.1", labels={"v": "2"}))
+    assert index.labels_of(WEB) == {"v": "2"}
+    assert index.at("10.0.0.1", LATER).owner is before
+    assert told == []
+
+
+def test_labels_that_name_another_application_are_news(index):
+    label = "service.istio.io/canonical-name"
+    apply(index, web("10.0.0.1", labels={label: "one"}))
+    apply(index, web("10.0.0.1", labels={label: "two"}))
+    assert index.application("shop", "one", LATER) is None
+    assert index.application("shop", "two", LATER) is not None
