@@ -437,14 +437,16 @@ class LiveCluster:
         if self.synced.is_set():
             return []
         if self._contact.lost_since or not self._started:
-            return self.problems()[:1] or ["the API server was not asked yet"]
+            return self.problems()[:1] or ["the API server has not answered yet"]
         lines = []
+        under_way: dict[str, list[str]] = {}
         for reflector in self._unsettled():
             if reflector.state is State.FORBIDDEN:
                 lines.append(report.refusal(reflector, required=True))
             else:
-                error = f": {reflector.last_error}" if reflector.last_error else ""
-                lines.append(f"{reflector.resource.name} are being listed{error}")
+                under_way.setdefault(reflector.last_error, []).append(reflector.resource.name)
+        for error, names in under_way.items():
+            lines.append(f"{', '.join(names)} are being listed{f': {error}' if error else ''}")
         return lines
 
 
