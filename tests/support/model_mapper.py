@@ -138,6 +138,8 @@ class ModelMapper(MapperProcess):
 
     def knows(self, place):
         """Wait until the mapper knows what was made in a place, as far as pods and the number of services go."""
+        # Events of pods come in their order, so behind this one everything of the others is known, addresses too.
+        place.mark()
         pods = place.living()
         # Services of places that are on their way out go at any moment, so their number is asked for each time.
         eventually(lambda: self._pods(place.namespace) == pods and self._services() == place.services())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness import objects, pods
@@ -92,6 +93,10 @@ class Place:
         made = self.api.create(objects.pod(self.namespace, name, meta=meta, **bound))
         wanted = pods.running(made, ips) | {"startTime": pods.now(started)} | (status or {})
         return Pod(name, ips[0], self.api.set_status(made, wanted))
+
+    def mark(self) -> None:
+        """Make a pod that never runs: who knows of it knows of all that became of pods before it."""
+        self.api.create(objects.pod(self.namespace, f"mark-{uuid.uuid4().hex[:8]}"))
 
     def pods_of(self, app: str, count: int = 1) -> list[Pod]:
         """Let the pods run that a controller has made for the label `app`."""
