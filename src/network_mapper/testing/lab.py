@@ -217,6 +217,7 @@ class Lab:
         folder: An empty folder for files; it stays the caller's to remove.
         say: Told what was reached, in a few words.
         bridged: As for `Network`.
+        wire: What the sniffers speak, as their `--wire`. Over GraphQL no mapper learns which nodes are watched.
         before_sniffers: Called when the pods run and nothing watches them yet.
 
     Raises:
@@ -231,6 +232,7 @@ class Lab:
         say: Callable[[str], None] = lambda _: None,
         *,
         bridged: bool = False,
+        wire: str = "auto",
         before_sniffers: Callable[[Traffic], object] = lambda _: None,
     ) -> None:
         self.plan = plan
@@ -239,6 +241,7 @@ class Lab:
         self.network = Network(plan, bridged=bridged)
         self.traffic = Traffic(self.network)
         self.mapper: Mapper
+        self._wire = wire
         self._say = say
         self._before_sniffers = before_sniffers
         self._sniffers: list[subprocess.Popen[Any]] = []
@@ -257,7 +260,7 @@ class Lab:
             stack.callback(self._stop_sniffers)
             for node in plan.nodes:
                 self._start_sniffer(node)
-            self.mapper.wait_for_nodes(list(plan.nodes))
+            self._wait_for_sniffers()
             self._say(f"{len(plan.nodes)} sniffers report")
             self._stack = stack.pop_all()
         return self
@@ -266,12 +269,27 @@ class Lab:
         self._stack.close()
 
     def _start_sniffer(self, node: str) -> None:
-        argv = command_line("sniffer", "--mapper-url", self.mapper.socket_url, "--node", node)
-        with (self.folder / f"sniffer-{node}.log").open("wb") as log:
+        arguments = ["--mapper-url", self.mapper.socket_url, "--wire", self._wire, "--node", node]
+        argv = command_line("sniffer", *arguments)
+        with self._log_of(node).open("wb") as log:
             process = self.network.spawn_on_node(
                 node, argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment(), cwd=self.folder
             )
         self._sniffers.append(process)
+
+    def _log_of(self, node: str) -> Path:
+        return self.folder / f"sniffer-{node}.log"
+
+    def _wait_for_sniffers(self) -> None:
+        """Wait until every node is watched: by the mapper's word, or where it does not know, by the sniffers' own."""
+        if self._wire != "graphql":
+            self.mapper.wait_for_nodes(list(self.plan.nodes))
+            return
+
+        def watching() -> bool | None:
+            return all("watching" in self._log_of(node).read_text() for node in self.plan.nodes) or None
+
+        wait_for("all sniffers to watch", _STARTING, watching)
 
     def _stop_sniffers(self) -> None:
         for process in self._sniffers:
