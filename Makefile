@@ -1,5 +1,6 @@
 # Every target installs what it needs into .venv first; nothing is installed elsewhere, except Debian packages for the
-# network-namespace lab when run as root. `make help` lists the targets.
+# network-namespace lab when run as root, and the Kubernetes of the tests, built into ~/.cache/network-mapper.
+# `make help` lists the targets.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -72,7 +73,7 @@ bench: venv ## Measure what is promised (BENCH=NAME for one); results go to benc
 	@$(BIN)/python bench/run.py $(BENCH)
 
 .PHONY: cache
-cache: python ## Fetch what later builds need, into ~/.cache/network-mapper
+cache: python ## Fetch and build what other targets need, into ~/.cache/network-mapper
 	@$(PYTHON) tools/bootstrap.py cache
 
 .PHONY: lock

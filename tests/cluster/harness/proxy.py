@@ -255,6 +255,7 @@ class FaultProxy:
         writer.write(http1.head(_status_line(status), kept | framing))
         async for piece in pieces:
             await _pass(writer, request, piece)
+        request.ongoing = False  # before the client can know
         if not bare:
             writer.write(http1.chunk(b""))
         await writer.drain()
@@ -332,6 +333,7 @@ def _status_line(status: int) -> str:
 async def _send(writer: asyncio.StreamWriter, request: Request, reply: Reply) -> None:
     request.status = reply.status
     request.bytes = len(reply.body)
+    request.ongoing = False
     head = http1.head(_status_line(reply.status), {**reply.headers, "content-length": str(len(reply.body))})
     writer.write(head + reply.body)
     await writer.drain()
