@@ -6,16 +6,18 @@ import time
 
 from network_mapper.cluster.index import Index
 from network_mapper.cluster.live.cluster import LiveCluster
+from network_mapper.kube.access import Access
 from network_mapper.kube.client import ApiClient
 from network_mapper.kube.config import find_access
 
 
 class Followed:
-    """Follows the cluster of a kubeconfig; use as a context manager."""
+    """Follows the cluster of a kubeconfig, or of an Access; use as a context manager."""
 
     def __init__(self, kubeconfig, **options):
         self.index = Index()
-        self._kubeconfig, self._options = str(kubeconfig), options
+        self._access = kubeconfig if isinstance(kubeconfig, Access) else find_access(str(kubeconfig))
+        self._options = options
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -34,7 +36,7 @@ class Followed:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _start(self):
-        self._client = ApiClient(find_access(self._kubeconfig), timeout=2)
+        self._client = ApiClient(self._access, timeout=2)
         self.live = LiveCluster(self._client, self.index, **self._options)
         self._task = asyncio.create_task(self.live.run())
 

@@ -22,7 +22,7 @@ from network_mapper.cluster.live.cluster import LiveCluster
 from network_mapper.cluster.snapshot import SnapshotError, load
 from network_mapper.kube.client import ApiClient
 from network_mapper.kube.config import find_access
-from network_mapper.kube.errors import ApiError
+from network_mapper.kube.errors import ApiError, KubeConfigError
 from network_mapper.mapper.app import Doors
 from network_mapper.mapper.clusters import FollowedCluster, ReadCluster
 from network_mapper.mapper.merge import Rules
@@ -79,8 +79,9 @@ def run(settings: MapperSettings) -> int:
         database = Database(settings.store, sync=settings.store_sync, max_bytes=settings.store_max_bytes)
     except (SnapshotError, StoreError) as error:
         raise StartError(str(error)) from None
-    except ApiError as error:
-        raise StartError(f"{error} (--kubeconfig PATH); or read files instead with --snapshot PATH") from None
+    except (ApiError, KubeConfigError) as error:
+        hint = "" if settings.kubeconfig or settings.context else " (--kubeconfig PATH, or --snapshot PATH for files)"
+        raise StartError(f"{error}{hint}") from None
     state = State(index, settings.max_edges, Rules(frozenset(settings.excluded_namespaces), settings.capture_external))
     with contextlib.closing(database):
         state.restore(database, clock())
