@@ -186,3 +186,23 @@ def test_across_nodes_the_servers_node_tells_the_same_connection_by_the_pods_own
     more = _keys(told) - _keys(native)
     assert _keys(native) <= _keys(told)
     assert more == {("web", "db", "", 8080, "tcp"), ("web", "db", "", 81, "tcp")}
+
+
+def test_open_connections_give_the_same_edges_over_both_wires(build):
+    held = {"client": "web", "server": "db", "via": "service", "hold": True}
+    topology = _topology(Call(**held, connections=3), Call(**held, family=6, connections=2))
+
+    def connect(traffic):
+        traffic.start()
+        wait_for("the connections", 15, lambda: sum(traffic.report().connections.values()) >= 5 or None)
+
+    def edges(wire):
+        with build(topology, wire=wire, before_sniffers=connect) as lab:
+            return wait_for("the open connections", 15, lambda: lab.mapper.map().edges or None)
+
+    for wire in ("native", "graphql"):
+        found = edges(wire)
+        assert _keys(found) == {("web", "db", "db", 80, "tcp")}
+        (edge,) = found
+        assert edge.sockets
+        assert (edge.connections, edge.attempts, edge.lookups) == (0, 0, 0)

@@ -456,6 +456,15 @@ def test_a_sniffer_that_never_found_its_mapper_is_healthy(sniff, proc, door):
     assert get(health, "/healthz")[0] == 200
 
 
+def test_a_replay_that_finds_no_mapper_gives_up_and_says_so(sniff, door, tmp_path):
+    path = tmp_path / "packets.pcap"
+    path.write_bytes(pcap([(T, Handshake((POD, 40_000), SERVER).syn())], link=RAW))
+    door.stop()
+    code, log = sniff("--pcap", str(path), "--replay-patience", "0.5").end()
+    assert code == 1
+    assert "stopped_unsent 1" in log
+
+
 # Metrics
 
 
