@@ -283,6 +283,7 @@ def test_a_service_of_several_workloads_stands_for_all_of_them(place, mapper, cl
     place.pod("blue", labels={"app": "web"})
     place.pod("green", labels={"app": "web"}, started=-5)
     place.service("web")
+    mapper.knows(place)
     mapper.after(
         lambda: mapper.lookups(client.ip, place.name_of("web"), at=-30),
         lambda: mapper.pairs(place.namespace) == [("client", "blue"), ("client", "green")],

@@ -52,6 +52,7 @@ def test_a_connection_from_outside_to_a_pod_is_an_edge_from_outside_and_no_inten
 def test_a_connection_from_outside_to_a_port_of_the_nodes_leads_to_the_service(place, mapper, web):
     place.service("web", type="NodePort")
     port = place.api.get("services", place.namespace, "web")["spec"]["ports"][0]["nodePort"]
+    mapper.knows(place)
     mapper.after(
         report(mapper, reports.connection("172.30.0.12", port)),
         lambda: incoming(mapper, place) == [("web", "web", port)],
@@ -66,6 +67,7 @@ def test_two_services_with_one_balancers_address_are_told_apart_by_port(place, m
         place.api.set_status(made, {"loadBalancer": {"ingress": [{"ip": "198.51.100.250"}]}})
     dialled = [reports.connection("198.51.100.250", port) for port in (443, 25)]
     expected = [("mail", "mail", 25), ("web", "web", 443)]
+    mapper.knows(place)
     mapper.after(report(mapper, *dialled), lambda: incoming(mapper, place) == expected)
 
 

@@ -127,6 +127,7 @@ def test_both_families_of_addresses_lead_to_pods_and_services(place, mapper):
     place.pod("db", place.addresses.v6())
     address = made["spec"]["clusterIP"]
     assert ":" in address
+    mapper.knows(place)
     mapper.after(
         lambda: mapper.connections(six, web.ip, address),
         lambda: mapper.pairs(place.namespace) == [("client", "db"), ("client", "web")],
@@ -138,6 +139,7 @@ def test_a_service_of_several_workloads_leads_to_all_of_them(place, mapper, clie
     place.pod("blue", labels={"app": "web"})
     place.pod("green", labels={"app": "web"}, started=0)
     address = place.service("web")
+    mapper.knows(place)
     mapper.after(
         lambda: mapper.connections(client.ip, address),
         lambda: mapper.pairs(place.namespace) == [("client", "blue"), ("client", "green")],
@@ -199,6 +201,7 @@ def test_a_pod_on_the_hosts_network_is_reached_by_the_port_it_listens_on(place, 
 def test_a_port_of_the_nodes_leads_from_inside_to_the_service(place, mapper, client, web):
     place.service("web", type="NodePort")
     port = place.api.get("services", place.namespace, "web")["spec"]["ports"][0]["nodePort"]
+    mapper.knows(place)
     mapper.after(
         lambda: mapper.connections(client.ip, reports.connection(NODE_ADDRESS, port)),
         lambda: mapper.pairs(place.namespace) == [("client", "web")],
@@ -221,6 +224,7 @@ def test_an_address_outside_that_is_a_services_leads_from_inside_to_it(way, plac
         if way.endswith("name")
         else (lambda: mapper.connections(client.ip, outside))
     )
+    mapper.knows(place)
     mapper.after(report, lambda: mapper.pairs(place.namespace) == [("client", "web")])
 
 

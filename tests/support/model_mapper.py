@@ -137,8 +137,8 @@ class ModelMapper(MapperProcess):
             found.update(self.drops() - before)
 
     def knows(self, place):
-        """Wait until the mapper knows what was made in a place, as far as pods and the number of services go."""
-        # Events of pods come in their order, so behind this one everything of the others is known, addresses too.
+        """Wait until the mapper knows what was made in a place, as far as pods and services go."""
+        # Events of a kind come in their order, so behind these everything of the others is known, addresses too.
         place.mark()
         pods = place.living()
         # Services of places that are on their way out go at any moment, so their number is asked for each time.

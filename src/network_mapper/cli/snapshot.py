@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from network_mapper.cli.command import Command, debug_option
+from network_mapper.cli.command import Command, State, debug_option
 from network_mapper.cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def command(  # noqa: PLR0917  click passes them by name
     try:
         from network_mapper.cluster import write_snapshot  # noqa: PLC0415  --help needs nothing of a cluster
 
+        _log()
         if output != _STDOUT:
             write_snapshot.check(Path(output), force=force)
         collected = write_snapshot.Collected()
@@ -100,6 +101,18 @@ def command(  # noqa: PLR0917  click passes them by name
         click.echo(f"Warning: {line}", err=True)
     counts = ", ".join(f"{count} {name}" for name, count in reading.counts.items() if count)
     click.echo(f"Wrote {counts or 'no objects'}{'' if output == _STDOUT else f' to {output}'}.", err=True)
+
+
+def _log() -> None:
+    """What the mapper would log on the way is told as warnings at the end, unless somebody looks for a fault."""
+    import logging  # noqa: PLC0415  as above
+
+    if click.get_current_context().find_root().ensure_object(State).debug:
+        from network_mapper import logs  # noqa: PLC0415  as above
+
+        logs.setup(debug=True, log_format="text")
+    else:
+        logging.getLogger("network_mapper").addHandler(logging.NullHandler())
 
 
 def _read(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 _LONGEST = 600
 
 
@@ -30,5 +32,7 @@ def one_line(text: str) -> str:
 def reason(error: BaseException) -> str:
     """What an exception says, without its number and file name."""
     if isinstance(error, OSError) and error.strerror:
+        if error.errno and error.strerror.startswith("Connect call failed"):  # asyncio's words in place of the system's
+            return os.strerror(error.errno)
         return one_line(error.strerror)
     return one_line(str(error)) or type(error).__name__

@@ -95,8 +95,10 @@ class Place:
         return Pod(name, ips[0], self.api.set_status(made, wanted))
 
     def mark(self) -> None:
-        """Make a pod that never runs: who knows of it knows of all that became of pods before it."""
-        self.api.create(objects.pod(self.namespace, f"mark-{uuid.uuid4().hex[:8]}"))
+        """Make a pod that never runs and a service without pods: who knows of them knows of all that was before."""
+        name = f"mark-{uuid.uuid4().hex[:8]}"
+        self.api.create(objects.pod(self.namespace, name))
+        self.api.create(objects.service(self.namespace, name, clusterIP="None"))
 
     def pods_of(self, app: str, count: int = 1) -> list[Pod]:
         """Let the pods run that a controller has made for the label `app`."""
