@@ -80,4 +80,4 @@ def test_commands_for_people_import_nothing_that_windows_lacks(command):
     missing = ("fcntl", "grp", "pwd", "pty", "resource", "syslog", "termios", "tty", "uvloop")
     block = f"import sys; sys.modules.update(dict.fromkeys({missing!r}))"
     python(f"{block}\nfrom network_mapper.cli.main import main\nsys.exit(main([{command!r}, '--help']))")
-    python(f"{block}\nimport network_mapper.cli.{command}, network_mapper.cli.source, network_mapper.cli.empty")
+    python(f"{block}\nimport network_mapper.cli.{command}, network_mapper.cli.sources.rest, network_mapper.cli.empty")

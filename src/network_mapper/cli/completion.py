@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from network_mapper.cli.command import Command, debug_option
+from network_mapper.cli.command import Command
 from network_mapper.cli.errors import CliError
 
 _EXAMPLES = [
@@ -22,7 +22,6 @@ _NOW = {
 
 @click.command(cls=Command, examples=_EXAMPLES)
 @click.argument("shell", type=click.Choice(list(_NOW)))
-@debug_option
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell."""

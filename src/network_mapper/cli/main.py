@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from network_mapper import __version__
-from network_mapper.cli.command import CONTEXT, Command, State, debug_option
+from network_mapper.cli.command import CONTEXT, Command, State, common_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,8 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "list": "Show who calls whom.",
+    "export": "Write the map as ClientIntents, or for tools of your own.",
+    "visualize": "Draw the map: SVG, PNG, PDF, DOT, Mermaid, or a page to explore it.",
     "status": "Show what watches, what reports, and what did not reach the map.",
     "reset": "Empty the map.",
     "mapper": "Run the mapper: gather reports, draw the map, serve it.",
@@ -79,7 +81,6 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 @click.group(cls=LazyGroup, context_settings=CONTEXT, no_args_is_help=False, invoke_without_command=True)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print it.")
-@debug_option
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Draw the map of who talks to whom inside a Kubernetes cluster.
@@ -95,6 +96,9 @@ def cli(ctx: click.Context) -> None:
     """  # noqa: D301  \b is click's mark for "do not wrap"
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+
+
+cli.params.extend(common_parameters())
 
 
 def program_name(started_as: str) -> str:

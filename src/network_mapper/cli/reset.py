@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from network_mapper.cli.command import Command, debug_option, mapper_url_option
+from network_mapper.cli.command import Command
 from network_mapper.cli.errors import CliError
+from network_mapper.cli.options import connection_options
+
+if TYPE_CHECKING:
+    from network_mapper.cli.sources.base import Connection
 
 _EXAMPLES = [
     ("reset", "asks first"),
@@ -17,22 +22,21 @@ _EXAMPLES = [
 
 @click.command(cls=Command, examples=_EXAMPLES)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@mapper_url_option
-@debug_option
-def command(yes: bool, mapper_url: str) -> None:
+@connection_options
+def command(yes: bool, connection: Connection) -> None:
     """Empty the map.
 
     All edges are removed for everybody who reads this mapper. Connections that are still in use come back with the
     sniffers' next reports.
     """
-    from network_mapper.cli.source import MapSource  # noqa: PLC0415  --help needs no HTTP client
+    from network_mapper.cli.sources.open import open_source  # noqa: PLC0415  --help needs no HTTP client
 
     if not yes and not sys.stdin.isatty():
         raise CliError("reset removes every edge and asks first, but there is no terminal to ask on. Give --yes.")
-    with MapSource(mapper_url) as source:
+    with open_source(connection) as source:
         if not yes:
             edges = source.status().edges
-            if not click.confirm(f"Remove all {edges} edges of the map at {mapper_url}?", err=True):
+            if not click.confirm(f"Remove all {edges} edges of the map at {source.where}?", err=True):
                 raise CliError("nothing was removed.")
         removed = source.reset().removed_edges
     click.echo(f"Removed {removed} {'edge' if removed == 1 else 'edges'}.")

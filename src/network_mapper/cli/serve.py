@@ -133,4 +133,5 @@ def serve_command(
         callback=callback,
         help=text,
         examples=examples,
+        common=False,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from network_mapper.cli.command import Command, State, debug_option
+from network_mapper.cli.command import Command, State
 from network_mapper.cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -65,7 +65,6 @@ _STDOUT = "-"
     metavar="NAME",
     help="Context of the kubeconfig; else its current one.",
 )
-@debug_option
 def command(  # noqa: PLR0917  click passes them by name
     output: str, force: bool, namespaces: Sequence[str], annotations: Sequence[str], kubeconfig: str, context: str
 ) -> None:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from network_mapper.cli.command import Command, debug_option, mapper_url_option, output_option
+from network_mapper.cli.command import Command, output_option
+from network_mapper.cli.options import connection_options
 
 if TYPE_CHECKING:
+    from network_mapper.cli.sources.base import Connection
     from network_mapper.wire.api import SnifferStatus, Status
 
 _EXAMPLES = [
@@ -107,18 +109,17 @@ def render(status: Status, url: str) -> str:
 
 @click.command(cls=Command, examples=_EXAMPLES)
 @output_option("text", "json", "yaml")
-@mapper_url_option
-@debug_option
-def command(output: str, mapper_url: str) -> None:
+@connection_options
+def command(output: str, connection: Connection) -> None:
     """Show what watches, what reports, and what did not reach the map.
 
     Every row that a sniffer reported is either merged into the map or dropped for one of the reasons listed, so the
     numbers add up. A node without a sniffer is named: what runs there is missing from the map as a client.
     """
-    from network_mapper.cli.source import MapSource  # noqa: PLC0415  --help needs no HTTP client
+    from network_mapper.cli.sources.open import open_source  # noqa: PLC0415  --help needs no HTTP client
     from network_mapper.export import encode  # noqa: PLC0415  likewise
 
-    with MapSource(mapper_url) as source:
+    with open_source(connection) as source:
         status = source.status()
     match output:
         case "json":
@@ -126,5 +127,5 @@ def command(output: str, mapper_url: str) -> None:
         case "yaml":
             text = encode.to_yaml(status)
         case _:
-            text = render(status, mapper_url)
+            text = render(status, source.where)
     click.echo(text, nl=False)

@@ -7,7 +7,7 @@ import sys
 import click
 
 from network_mapper import __version__
-from network_mapper.cli.command import Command, debug_option, output_option
+from network_mapper.cli.command import Command, output_option
 
 _EXAMPLES = [
     ("version", "for people"),
@@ -17,7 +17,6 @@ _EXAMPLES = [
 
 @click.command(cls=Command, examples=_EXAMPLES)
 @output_option("text", "json")
-@debug_option
 def command(output: str) -> None:
     """Print the version of this program.
 

@@ -13,7 +13,7 @@ import msgspec
 from network_mapper.model import Ambiguous, Edge, External, Node, Service, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from network_mapper.model import Peer
 
@@ -88,12 +88,16 @@ def group(edges: Iterable[Edge]) -> list[Pair]:
     return sorted(found.values(), key=lambda pair: (sort_key(pair.client), sort_key(pair.server)))
 
 
-def is_routine(edge: Edge) -> bool:
-    """Whether lists leave an edge out unless asked: cluster DNS, and clients that are nodes or outside the cluster.
+def is_routine(edge: Edge, own: Collection[Peer] = ()) -> bool:
+    """Whether lists leave an edge out unless asked: cluster DNS, clients that are nodes or outside, our own traffic.
 
     Every pod asks the cluster DNS, and every node probes its pods, so these edges say nothing about an application.
+
+    Args:
+        edge: To judge.
+        own: Workloads that are parts of this program (`MapDocument.own`).
     """
-    if isinstance(edge.client, Node | External):
+    if isinstance(edge.client, Node | External) or edge.client in own or edge.server in own:
         return True
     if isinstance(edge.server, External):
         return False

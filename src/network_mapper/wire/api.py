@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from network_mapper.model import Edge  # noqa: TC001  msgspec reads the annotation at run time
+from network_mapper.model import Edge, Workload  # noqa: TC001  msgspec reads the annotations at run time
 
 
 class Problem(msgspec.Struct):
@@ -16,6 +16,16 @@ class Problem(msgspec.Struct):
     title: str
     status: int
     detail: str = ""
+
+
+class WorkloadRow(msgspec.Struct):
+    """One workload of the cluster."""
+
+    name: str
+    namespace: str
+    kind: str
+    pods: int
+    labels: dict[str, str]
 
 
 class MapDocument(msgspec.Struct):
@@ -29,6 +39,8 @@ class MapDocument(msgspec.Struct):
         since: Start of the time range that was asked for, else 0.
         until: End of the time range that was asked for, else 0.
         edges: Sorted by client, then server, then service, port and protocol.
+        own: Workloads among the edges' ends that are parts of this program, which lists leave out unless asked.
+        workloads: The edges' ends that are workloads of the cluster, with their labels, where they were asked for.
     """
 
     store: str
@@ -38,16 +50,8 @@ class MapDocument(msgspec.Struct):
     since: int
     until: int
     edges: list[Edge]
-
-
-class WorkloadRow(msgspec.Struct):
-    """One workload of the cluster."""
-
-    name: str
-    namespace: str
-    kind: str
-    pods: int
-    labels: dict[str, str]
+    own: list[Workload] = []
+    workloads: list[WorkloadRow] = []
 
 
 class WorkloadsDocument(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""Where the commands get the map from: a mapper's REST interface.
+"""The map of a mapper, by its REST interface.
 
 Each way in which that can fail becomes one line that says what was tried and what to do. Fields that this version does
 not know are ignored, so a command works with a newer mapper.
@@ -9,24 +9,22 @@ from __future__ import annotations
 import sys
 import urllib.parse
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Self, TypeVar
 
 import msgspec
 
 from network_mapper import __version__
 from network_mapper.cli.errors import CliError
+from network_mapper.cli.sources.base import EVERYTHING, MapQuery
 from network_mapper.http_client import HttpClient, HttpError, UrlError, mapper_address
 from network_mapper.wire.api import MapDocument, Problem, ResetDocument, Status
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 T = TypeVar("T")
 
 _STATUSES = frozenset(HTTPStatus)
 
 
-class MapSource:
+class RestSource:
     """The map that one mapper serves.
 
     Args:
@@ -37,23 +35,20 @@ class MapSource:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = self.where = url
         try:
             self._client = HttpClient(mapper_address(url))
         except UrlError as error:
             raise CliError(f"{error}. Name the mapper with --mapper-url.") from None
 
-    def map(self, namespaces: Iterable[str] = (), since: int = 0) -> MapDocument:
-        """The edges whose client lives in one of `namespaces` (in all, when none is given).
-
-        Args:
-            namespaces: Names of namespaces.
-            since: Only what was seen from this moment on, milliseconds since the epoch; 0 for everything.
-        """
-        query = [("namespace", namespace) for namespace in namespaces]
-        if since:
-            query.append(("since", str(since)))
-        path = "/api/v1/map" + ("?" + urllib.parse.urlencode(query) if query else "")
+    def map(self, query: MapQuery = EVERYTHING) -> MapDocument:
+        """The part of the map that is asked for."""
+        words = [("namespace", namespace) for namespace in query.namespaces]
+        if query.since:
+            words.append(("since", str(query.since)))
+        if query.labels:
+            words.append(("labels", "true"))
+        path = "/api/v1/map" + ("?" + urllib.parse.urlencode(words) if words else "")
         return self._ask("GET", path, MapDocument)
 
     def status(self) -> Status:

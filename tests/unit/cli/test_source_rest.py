@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from network_mapper.cli.errors import CliError
-from network_mapper.cli.source import MapSource
+from network_mapper.cli.sources.rest import RestSource
 
 
 def closed_port() -> int:
@@ -25,7 +25,7 @@ def test_no_mapper_is_an_error_that_names_the_url_and_the_way_out(run):
     )
 
 
-@pytest.mark.parametrize("url", ["", "mapper", "ftp://mapper", "http://", "http://[::1", "http://host:port"])
+@pytest.mark.parametrize("url", ["mapper", "ftp://mapper", "http://", "http://[::1", "http://host:port"])
 def test_no_url_is_an_error(run, url):
     result = run("status", "--mapper-url", url)
     assert result.code == 1
@@ -97,6 +97,6 @@ def test_fields_of_a_newer_mapper_are_ignored(ask, mapper):
 
 def test_the_error_keeps_its_cause_for_debug(mapper):
     mapper.broken = (200, b"[]")
-    with MapSource(mapper.url) as source, pytest.raises(CliError) as caught:
+    with RestSource(mapper.url) as source, pytest.raises(CliError) as caught:
         source.status()
     assert isinstance(caught.value.__cause__, msgspec.ValidationError)

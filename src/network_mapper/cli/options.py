@@ -1,0 +1,205 @@
+"""Options that several commands share: how the mapper is reached, and which part of the map is meant.
+
+Each decorator hands the command one value, so that commands pass on what was asked for without knowing its parts.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from network_mapper.cli.command import option
+from network_mapper.cli.sources.base import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from network_mapper.export.selection import Selection
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def names(values: tuple[str, ...]) -> tuple[str, ...]:
+    """`-n a,b -n c` as one tuple without repetitions."""
+    pieces = (piece.strip() for value in values for piece in value.split(","))
+    return tuple(dict.fromkeys(piece for piece in pieces if piece))
+
+
+_CONNECTION = [
+    option(
+        "--mapper-url",
+        default="",
+        metavar="URL",
+        help="Where the mapper answers: http://host:port, https://host:port or unix:/path; /query at its end is left "
+        "out. Else a mapper is looked for in the cluster of the kubeconfig, and without one at http://localhost:9090.",
+    ),
+    option(
+        "--map-file",
+        default="",
+        metavar="FILE",
+        help="Read a saved map, as 'list --all -o json' prints it; - for the standard input.",
+    ),
+    option(
+        "--kubeconfig",
+        default="",
+        metavar="FILE",
+        help="The kubeconfig; else $KUBECONFIG, the pod's account, ~/.kube/config.",
+    ),
+    option("--context", default="", metavar="NAME", help="Context of the kubeconfig; else its current one."),
+    option(
+        "--mapper-namespace", default="", metavar="NAME", help="Namespace of the mapper; else it is looked for in all."
+    ),
+    option("--mapper-service-name", default="", metavar="NAME", help="Service of the mapper; else it is looked for."),
+    option(
+        "--mapper-service-port",
+        type=click.IntRange(0, 65535),
+        default=0,
+        metavar="PORT",
+        help="Port of that service, or of its pods; else the one that the service names.",
+    ),
+]
+
+
+def connection_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of reaching a mapper; the command gets them as `connection`."""
+
+    @functools.wraps(function)
+    def with_connection(
+        *args: Any,
+        mapper_url: str,
+        map_file: str,
+        kubeconfig: str,
+        context: str,
+        mapper_namespace: str,
+        mapper_service_name: str,
+        mapper_service_port: int,
+        **others: Any,
+    ) -> Any:
+        connection = Connection(
+            mapper_url, map_file, kubeconfig, context, mapper_namespace, mapper_service_name, mapper_service_port
+        )
+        return function(*args, connection=connection, **others)
+
+    return _with(_CONNECTION, with_connection)
+
+
+def _span(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    from network_mapper.cli import duration  # noqa: PLC0415  --help needs none
+
+    return duration.option_callback(ctx, parameter, value)
+
+
+_SELECTION = [
+    option(
+        "-n",
+        "--namespaces",
+        "--namespace",
+        "namespaces",
+        multiple=True,
+        metavar="NAME[,NAME]",
+        envvar=["NETWORK_MAPPER_NAMESPACES", "NETWORK_MAPPER_NAMESPACE", "OTTERIZE_NAMESPACES"],
+        help="Only clients in this namespace; may be repeated.",
+    ),
+    option(
+        "--from",
+        "sources",
+        multiple=True,
+        metavar="NAME[,NAME]",
+        help="Only these clients: a name, NAME.NAMESPACE or NAMESPACE/NAME.",
+    ),
+    option("--to", "targets", multiple=True, metavar="NAME[,NAME]", help="Only these servers, likewise."),
+    option(
+        "--server",
+        default="",
+        metavar="NAME.NAMESPACE",
+        help="Only clients that call this server, with everything that they call.",
+    ),
+    option(
+        "--exclude-services",
+        multiple=True,
+        metavar="NAME[,NAME]",
+        help="Without these workloads, as clients and as servers: a name, NAME.NAMESPACE or NAMESPACE/NAME.",
+    ),
+    option(
+        "--exclude-labels",
+        multiple=True,
+        metavar="KEY[=VALUE],…",
+        help="Without workloads that have this label; a key alone means any value.",
+    ),
+    option(
+        "--since",
+        metavar="SPAN",
+        callback=_span,
+        help="Only what was seen in the last 90s, 15m, 1h30m, 2d.",
+    ),
+    option(
+        "--as-kubernetes-service",
+        "as_services",
+        is_flag=True,
+        help="Show the Kubernetes Service that was dialled in place of the workload behind it.",
+    ),
+    option(
+        "--distinct-by-label",
+        default="",
+        metavar="KEY",
+        help="Tell clients apart by the value of this label.",
+    ),
+    option(
+        "-a",
+        "--all",
+        "everything",
+        is_flag=True,
+        help="Also cluster DNS, this program's own traffic, and clients that are nodes or outside the cluster.",
+    ),
+]
+
+
+def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that choose a part of the map; the command gets them as `selection`."""
+
+    @functools.wraps(function)
+    def with_selection(
+        *args: Any,
+        namespaces: tuple[str, ...],
+        sources: tuple[str, ...],
+        targets: tuple[str, ...],
+        server: str,
+        exclude_services: tuple[str, ...],
+        exclude_labels: tuple[str, ...],
+        since: int | None,
+        as_services: bool,
+        distinct_by_label: str,
+        everything: bool,
+        **others: Any,
+    ) -> Any:
+        selection = _selection(
+            namespaces=names(namespaces),
+            sources=names(sources),
+            targets=names(targets),
+            server=server,
+            without=names(exclude_services),
+            without_labels=names(exclude_labels),
+            since=since or 0,
+            as_services=as_services,
+            distinct_by_label=distinct_by_label,
+            everything=everything,
+        )
+        return function(*args, selection=selection, **others)
+
+    return _with(_SELECTION, with_selection)
+
+
+def _selection(**values: Any) -> Selection:
+    from network_mapper.export.selection import Selection, SelectionError  # noqa: PLC0415  --help needs no model
+
+    try:
+        return Selection.of(**values)
+    except SelectionError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _with(options: list[Callable[[Any], Any]], function: F) -> F:
+    decorated: F = functools.reduce(lambda made, decorate: decorate(made), reversed(options), function)
+    return decorated
