@@ -24,8 +24,8 @@ def shop(control_plane, places):
     """A namespace with owners of several kinds, services, a Secret, and things that are nobody's business."""
     place = places.new()
     api, namespace = place.api, place.namespace
-    place.kind(GROUP, "Shop")
-    owner = api.create(objects.make(f"{GROUP}/v1", "Shop", "corner", namespace))
+    place.kind(GROUP, "Stall")
+    owner = api.create(objects.make(f"{GROUP}/v1", "Stall", "corner", namespace))
     api.create(objects.make("v1", "Secret", "password", namespace, stringData={"password": HIDDEN}))
     api.create(objects.make("v1", "ConfigMap", "settings", namespace, data={"setting": HIDDEN}))
     environment = [{"name": "PASSWORD", "value": HIDDEN}]
@@ -39,7 +39,7 @@ def shop(control_plane, places):
     place.db, *_ = place.pods_of("db")
     place.service("db", clusterIP="None")
     yield place
-    api.delete("customresourcedefinitions", None, f"shops.{GROUP}")
+    api.delete("customresourcedefinitions", None, f"stalls.{GROUP}")
     control_plane.remove_namespace(namespace)
 
 
@@ -94,7 +94,7 @@ def test_a_mapper_on_a_snapshot_says_what_one_on_the_cluster_says(shop, mapper, 
         assert (workloads, edges, kinds) == told(mapper, shop)
         assert {(row["kind"], row["name"]): row["pods"] for row in workloads} == {
             ("Deployment", "client"): 2,
-            ("Shop", "corner"): 1,
+            ("Stall", "corner"): 1,
             ("Pod", "named"): 1,
             ("StatefulSet", "db"): 1,
         }
@@ -108,14 +108,14 @@ def test_nothing_is_read_or_written_that_no_map_needs(shop, config, proxy, tmp_p
     folder = tmp_path / "snapshot"
     done = snapshot("-o", folder, "--kubeconfig", config)
     granted = {(rule["apiGroups"][0], plural) for rule in rules() for plural in rule["resources"]}
-    granted.add((GROUP, "shops"))  # met, tried, and refused
+    granted.add((GROUP, "stalls"))  # met, tried, and refused
     parts = [request.path.strip("/").split("/") for request in proxy.seen()]
     asked = [(part[1] if part[0] == "apis" else "", part[-1]) for part in parts if len(part) > 1]
     assert set(asked) <= granted
     assert {plural for _, plural in asked} & {"secrets", "configmaps"} == set()
     assert not [request for request in proxy.seen() if request.watch or request.method != "GET"]
     assert len([part for part in parts if part[-1] == "pods"]) == 1
-    assert f"Warning: shops.{GROUP} may not be read: grant {{apiGroups: [{GROUP}], resources: [shops]" in done.stderr
+    assert f"Warning: stalls.{GROUP} may not be read: grant {{apiGroups: [{GROUP}], resources: [stalls]" in done.stderr
     names = {file.name for file in folder.iterdir()}
     assert {"pods.json", "services.json", "nodes.json", "endpointslices.discovery.k8s.io.json"} <= names
     written = "".join(file.read_text() for file in folder.iterdir())
