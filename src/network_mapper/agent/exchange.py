@@ -68,6 +68,25 @@ def receipt_of(status: int, headers: dict[str, str], body: bytes) -> Receipt | N
         return None
 
 
+def ahead_of(theirs: int, sent: int, received: int) -> int:
+    """By how much our clock is ahead of another one, as far as one exchange can prove it.
+
+    Where the other clock's moment lies between the two of ours the clocks may be equal, and are taken to be. Else they
+    differ by the distance at least, and by no more than the exchange took beyond that.
+
+    Args:
+        theirs: The other's moment, taken between our two; 0 when it did not say.
+        sent: Before the request.
+        received: After the answer. All in milliseconds.
+
+    Returns:
+        Milliseconds, negative when we are behind.
+    """
+    if not theirs or sent <= theirs <= received:
+        return 0
+    return sent - theirs if theirs < sent else received - theirs
+
+
 def retry_after(headers: dict[str, str]) -> int | None:
     """Milliseconds, from a Retry-After in seconds (RFC 9110, 10.2.3); None for its other form, or for nonsense."""
     try:

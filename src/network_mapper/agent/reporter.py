@@ -25,7 +25,16 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from network_mapper.agent import legacy
-from network_mapper.agent.exchange import ABSENT, Request, Verdict, native, receipt_of, retry_after, verdict_of
+from network_mapper.agent.exchange import (
+    ABSENT,
+    Request,
+    Verdict,
+    ahead_of,
+    native,
+    receipt_of,
+    retry_after,
+    verdict_of,
+)
 from network_mapper.model import Drop, Tally
 from network_mapper.wire.report import Report, SourceState
 
@@ -115,7 +124,7 @@ class Reporter:
         node: str,
         agent: str,
         started: int,
-        heartbeat_interval: float = 5.0,
+        heartbeat_interval: float = 4.0,
         on_forgotten: Callable[[], None] | None = None,
         wall: Callable[[], int] = wall_clock,
         boot: str = "",
@@ -150,6 +159,9 @@ class Reporter:
         self._watched_until = 0
         self._frozen: _Frozen | None = None
         self._frozen_at: int | None = None
+        self._asked_at = 0
+        """When the last request was made, by the wall clock."""
+        self._ahead = 0
         self._retry_at = 0
         self._failures = 0
         self._closing = False
@@ -231,6 +243,7 @@ class Reporter:
             return legacy.health()
         if self._frozen is None:
             return None
+        self._asked_at = self._wall()
         if says:
             self._asked = _Asked.MUTATION
             return self._frozen.mutations[0].request()
@@ -278,6 +291,7 @@ class Reporter:
             clients=batch.clients if batch else [],
             drops={reason.value: count for reason, count in self.drops.items()},
             sources=self.sources,
+            ahead=self._ahead,
         )
         frozen = _Frozen(self._encoder.encode(report), batch.rows if batch else 0)
         if self._graphql:
@@ -440,6 +454,7 @@ class Reporter:
         self._failures = 0
         self._cut_off = False
         self._complained.clear()
+        self._ahead = ahead_of(receipt.now, self._asked_at, self._wall())
         current = (receipt.store, receipt.epoch)
         another = self._map != current and (self._map is not None or self._lost_before_map)
         if another or self._told_elsewhere:

@@ -2,7 +2,8 @@
 
 The packet sources see connections being made. What was made earlier stands only in the kernel's socket tables, so each
 network namespace has its tables read once when it is first seen, and again only every few minutes: reading all of them
-every second would cost a large part of a core on a busy node and tell nothing that the packets have not told. For
+every second would cost a large part of a core on a busy node and tell nothing that the packets have not told. Whoever
+has lost what was found may have everything read once more (`rescan`), but never more often than every few seconds. For
 each reading the kernel walks the hash table of the whole machine (3.5 ms where it has 262,144 buckets), however few
 sockets the namespace has, so tables that its cheap counters show to be without connections are not read at all.
 
@@ -26,6 +27,9 @@ _LOOK_SPACING = 900
 """Milliseconds between looks; a little less than the second between two drains, so that none is missed by a hair."""
 _CLOCK_SET_BACK = 1000
 """Milliseconds. A wall clock that jumps back further must not postpone a scan by as much."""
+
+_RESCAN_SPACING = 3000
+"""Milliseconds between a reading of everything and another one that was asked for."""
 
 _PIDS_A_NAMESPACE = 4
 _SOCKETS_A_DRAIN = 20_000
@@ -54,7 +58,9 @@ class SocketTables:
         self._known: set[str] = set()
         self._young: set[str] = set()
         self._queue: dict[str, list[str]] = {}
-        self._all_at: int | None = None
+        self._all_at = 0
+        self._all_read = 0
+        self._wanted_at = 0
         self._looks_left = 0
         self._look_at = 0
         self._latest = 0
@@ -76,9 +82,12 @@ class SocketTables:
         if self._links.happened():
             self._looks_left = _LOOKS
 
-    def rescan(self) -> None:
-        """Have everything read again at the next drain. May be called from another thread."""
-        self._all_at = None
+    def rescan(self, now: int) -> None:
+        """Have everything read that is open from now on: at the next drain, or three seconds after the last reading.
+
+        May be called from another thread.
+        """
+        self._wanted_at = now
 
     def drain(self, now: int) -> list[Observation]:
         """Do the scans that are due and hand over what they found.
@@ -86,10 +95,12 @@ class SocketTables:
         At most some 20,000 sockets are looked at in one call; further namespaces follow in the next.
         """
         if now < self._latest - _CLOCK_SET_BACK:
-            self._all_at, self._look_at = None, 0
+            self._all_at = self._look_at = 0
         self._latest = now
-        if self._all_at is None or now >= self._all_at:
-            self._all_at = now + self._interval
+        # A drain that began before it was asked for says of an older moment what it finds.
+        wanted = self._all_read < self._wanted_at <= now and now >= self._all_read + _RESCAN_SPACING
+        if now >= self._all_at or wanted:
+            self._all_at, self._all_read = now + self._interval, now
             self._known.clear()
             self._look(now)
         elif self._looks_left > 0 and now >= self._look_at:

@@ -1,7 +1,7 @@
 """Which nodes are watched, by which sniffer, and when they were.
 
 A connection between two nodes is seen by both. The client's node counts it, so whether that node was watched at the
-time decides what another node's sighting is worth. A sniffer says hello when it starts, is heard at least every five
+time decides what another node's sighting is worth. A sniffer says hello when it starts, is heard at least every few
 seconds, and says until when it has reported. The time that counts is that of the observation: a capture file that is
 played today speaks of the day it was made.
 """
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from network_mapper.wire.report import Report
 
 SILENCE = 15_000
-"""Milliseconds without a report after which a sniffer counts as gone: three missed heartbeats. For as long it is taken
-to watch beyond what it has reported."""
+"""Milliseconds without a report after which a sniffer counts as gone: three missed heartbeats and a late one. For as
+long it is taken to watch beyond what it has reported."""
 
 SKEW = 5 * 60_000
 """How far a node's clock may be from ours, milliseconds. A sniffer whose newest moment is that near watches now."""

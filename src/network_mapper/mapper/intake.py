@@ -191,5 +191,5 @@ class Intake:
         return await asyncio.shield(future)
 
     def _receipt(self, receipt: Receipt) -> Receipt:
-        receipt.store, receipt.epoch = self._state.store, self._state.epoch
+        receipt.store, receipt.epoch, receipt.now = self._state.store, self._state.epoch, self._clock()
         return receipt

@@ -144,7 +144,7 @@ class Merger:
         """Merge what is remembered, and the rest row by row."""
         group, memo, report = row.group, row.memo, row.report
         assert memo is not None
-        bounds = (max(memo.start, self.reset_at, 1), row.now + SKEW)
+        bounds = (max(memo.start, self._floor(report), 1), row.now + SKEW)
         for kind, flows in _flows_of(group):
             if flows:
                 for flow in self._known_flows(memo, flows, COUNTER[kind], report.base, bounds):
@@ -323,17 +323,21 @@ class Merger:
     def _span(self, row: _Row, first: int, last: int) -> tuple[int, int] | None:
         """A row's times on the epoch, or None where they make no sense."""
         first, last = row.report.base + first, row.report.base + last
-        reason = None
+        reason, floor = None, self._floor(row.report)
         if first < 1 or first > last:
             reason = Drop.TIME_INVALID
         elif last > row.now + SKEW:
             reason = Drop.TIME_IN_FUTURE
-        elif last < self.reset_at:
+        elif last < floor:
             reason = Drop.BEFORE_RESET
         if reason is not None:
             row.drops.add(reason)
             return None
-        return max(first, self.reset_at), last
+        return max(first, floor), last
+
+    def _floor(self, report: Report) -> int:
+        """When the map was emptied, on the clock of the one who reports; 0 when it never was."""
+        return self.reset_at + report.ahead if self.reset_at else 0
 
     def _edge(
         self,

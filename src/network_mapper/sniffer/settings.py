@@ -50,7 +50,7 @@ class SnifferSettings(msgspec.Struct):
     )
     heartbeat_interval: Annotated[
         float, seconds("Seconds of silence after which the mapper is told that all is well."), _SECONDS
-    ] = 5.0
+    ] = 4.0
     calls_timeout: Annotated[
         float,
         seconds("Seconds to wait for the mapper: to connect, and for each read.", model="calls-timeout"),

@@ -148,6 +148,8 @@ class Report(msgspec.Struct, omit_defaults=True):
         clients: The rows.
         drops: Total per `model.Drop` since `boot`; totals, so a lost report loses no count.
         sources: What the node watches with.
+        ahead: By how many milliseconds the sender's clock was at least ahead of the mapper's, when that last answered;
+            negative when behind, 0 when the difference could not be told from the time an answer takes.
     """
 
     node: Identifier
@@ -161,6 +163,7 @@ class Report(msgspec.Struct, omit_defaults=True):
     clients: list[Client] = []
     drops: dict[Text, Offset] = {}
     sources: list[SourceState] = []
+    ahead: Offset = 0
 
 
 class Receipt(msgspec.Struct):
@@ -172,6 +175,7 @@ class Receipt(msgspec.Struct):
         repeated: This report had been counted already.
         rows: Rows that were accepted.
         dropped: Rows that were not, by `model.Drop`.
+        now: The mapper's clock as it answered, milliseconds since the epoch; 0 when it does not say.
     """
 
     store: str
@@ -179,3 +183,4 @@ class Receipt(msgspec.Struct):
     repeated: bool = False
     rows: int = 0
     dropped: dict[str, int] = {}
+    now: int = 0

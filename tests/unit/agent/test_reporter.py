@@ -26,13 +26,14 @@ class Rig:
 
     def __init__(self, **options) -> None:
         self.forgotten = 0
+        self.wall = WALL
         self.reporter = Reporter(
             Fold(),
             node="node-1",
             agent="test/1",
             started=WALL - 5,
             boot="boot-1",
-            wall=lambda: WALL,
+            wall=lambda: self.wall,
             spread=random.Random(1),
             on_forgotten=self._count,
             **options,
@@ -134,18 +135,18 @@ def test_what_comes_meanwhile_folds_into_the_next_report(greeted):
     assert [flow.count for flow in greeted.ask(3).clients[0].connections] == [5]
 
 
-def test_a_heartbeat_is_due_after_five_seconds_of_silence(greeted):
-    assert greeted.reporter.wait(1000) == 4000
-    assert greeted.ask(4999) is None
-    assert greeted.ask(5000).clients == []
+def test_a_heartbeat_is_due_after_four_seconds_of_silence(greeted):
+    assert greeted.reporter.wait(1000) == 3000
+    assert greeted.ask(3999) is None
+    assert greeted.ask(4000).clients == []
 
 
 def test_a_report_postpones_the_heartbeat(greeted):
-    greeted.reporter.feed([seen()], 4000)
-    greeted.ask(4000)
-    greeted.accept(4000)
-    assert greeted.ask(8999) is None
-    assert greeted.ask(9000) is not None
+    greeted.reporter.feed([seen()], 3000)
+    greeted.ask(3000)
+    greeted.accept(3000)
+    assert greeted.ask(6999) is None
+    assert greeted.ask(7000) is not None
 
 
 def test_a_report_holds_at_most_the_limit_and_the_rest_follows():
@@ -348,3 +349,25 @@ def test_totals_say_what_became_of_the_reports(greeted):
     greeted.accept(2)
     totals = greeted.reporter.totals
     assert (totals.sent, totals.rows, totals.failed, totals.last_success) == (2, 2, 1, WALL)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ahead"), [(WALL - 700, 700), (WALL, 0), (WALL + 20, 0), (WALL + 40, 0), (WALL + 1000, -960), (0, 0)]
+)
+def test_a_report_says_how_far_our_clock_is_from_the_mappers_as_the_last_answer_proved_it(rig, theirs, ahead):
+    rig.ask(0)
+    rig.wall = WALL + 40
+    rig.reporter.answered(200, MSGPACK, msgspec.msgpack.encode(Receipt("map-1", 1, now=theirs)), 1)
+    rig.reporter.feed([seen()], 1)
+    assert rig.ask(1).ahead == ahead
+
+
+def test_what_two_clocks_differ_by_is_measured_anew_with_each_try(greeted):
+    greeted.reporter.feed([seen()], 1)
+    greeted.ask(1)
+    greeted.reporter.failed(ConnectionError("cut"), 1)
+    greeted.wall = WALL + 60_000
+    assert greeted.ask(60_000)
+    greeted.reporter.answered(200, MSGPACK, msgspec.msgpack.encode(Receipt("map-1", 1, now=WALL + 60_000)), 60_000)
+    greeted.reporter.feed([seen(port=81)], 60_000)
+    assert greeted.ask(60_000).ahead == 0

@@ -193,9 +193,46 @@ def test_a_namespace_that_went_and_came_again_is_read_again(proc, tables, links)
 def test_rescan_has_everything_read_at_the_next_drain(proc, tables):
     proc.process(1, 1, row("10.0.0.1", "10.0.0.2"))
     tables.drain(NOW)
-    tables.rescan()
-    assert servers(tables.drain(NOW + 1)) == ["10.0.0.2"]
-    assert tables.drain(NOW + 2) == []
+    tables.rescan(NOW + 10_000)
+    assert servers(tables.drain(NOW + 10_000)) == ["10.0.0.2"]
+    assert tables.drain(NOW + 20_000) == []
+
+
+def test_a_drain_that_began_before_a_rescan_was_asked_for_is_none(proc, tables):
+    proc.process(1, 1, row("10.0.0.1", "10.0.0.2"))
+    tables.drain(NOW)
+    tables.rescan(NOW + 10_000)
+    assert tables.drain(NOW + 9_999) == []
+    assert servers(tables.drain(NOW + 10_001)) == ["10.0.0.2"]
+
+
+def test_rescans_asked_for_all_the_time_are_three_seconds_apart(proc, tables):
+    proc.process(1, 1, row("10.0.0.1", "10.0.0.2"))
+    tables.drain(NOW)
+    read = []
+    for moment in range(100, 10_000, 100):
+        tables.rescan(NOW + moment)
+        if tables.drain(NOW + moment):
+            read.append(moment)
+    assert read == [3000, 6000, 9000]
+
+
+def test_a_rescan_asked_for_too_soon_is_made_up_for(proc, tables):
+    proc.process(1, 1, row("10.0.0.1", "10.0.0.2"))
+    tables.drain(NOW)
+    tables.rescan(NOW + 500)
+    assert tables.drain(NOW + 1000) == []
+    assert servers(tables.drain(NOW + 3000)) == ["10.0.0.2"]
+
+
+def test_after_a_clock_was_set_back_a_rescan_is_still_possible(proc, tables):
+    proc.process(1, 1, row("10.0.0.1", "10.0.0.2"))
+    tables.drain(NOW)
+    back = NOW - 3_600_000
+    tables.rescan(back + 5000)
+    assert servers(tables.drain(back)) == ["10.0.0.2"]
+    tables.rescan(back + 8000)
+    assert servers(tables.drain(back + 9000)) == ["10.0.0.2"]
 
 
 def test_a_node_without_ipv6_is_read(proc, tables):

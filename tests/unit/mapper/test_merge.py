@@ -293,3 +293,20 @@ def test_rows_from_before_a_reset_stay_away(apply, state, edges):
     assert dropped == {"before_reset": 1}
     apply(report(Client("10.0.0.1", connections=[flow("10.0.1.2", first=-50, last=1)])))
     assert state.graph.in_order()[0].edge.first_seen == NOW
+
+
+@pytest.mark.parametrize("ahead", [-10_000, 10_000])
+def test_when_the_map_was_reset_is_reckoned_on_the_nodes_own_clock(apply, state, ahead):
+    state._merger.reset_at = NOW
+    earlier = report(Client("10.0.0.1", connections=[flow("10.0.1.2", 1, first=ahead - 1, last=ahead - 1)]))
+    later = report(Client("10.0.0.1", connections=[flow("10.0.1.2", 2, first=ahead, last=ahead)]))
+    for each in (earlier, later, earlier, later):
+        each.ahead = ahead
+    assert [apply(earlier), apply(later), apply(earlier), apply(later)] == [{"before_reset": 1}, {}] * 2
+    assert [(entry.edge.port, entry.edge.connections) for entry in state.graph.in_order()] == [(2, 2)]
+
+
+def test_a_clock_that_is_wrong_hides_nothing_of_a_map_that_was_never_reset(apply):
+    wrong = report(Client("10.0.0.1", connections=[flow("10.0.1.2")]))
+    wrong.ahead = 2**53
+    assert apply(wrong) == {}

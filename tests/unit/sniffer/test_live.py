@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import select
 import socket
 import sys
 import threading
+import time
 
 import pytest
 
@@ -15,6 +17,7 @@ from network_mapper.capture.source import SourceStats
 from network_mapper.http_client import HttpClient
 from network_mapper.model import Kind, Observation, Tally
 from network_mapper.sniffer import live, memory
+from network_mapper.sniffer.alarm import Alarm
 from network_mapper.sniffer.settings import SnifferSettings
 from network_mapper.sniffer.stop import Stop
 
@@ -113,7 +116,7 @@ def test_packets_that_can_no_longer_be_watched_end_the_process_with_an_error(set
 
 def test_socket_tables_that_fail_do_not_stop_the_packets(settings, packets, mapper, monkeypatch):
     source, tables = packets(), Scripted("sockets", fails_at=2)
-    tables.rescan = lambda: None
+    tables.rescan = lambda _now: None
     monkeypatch.setattr(sockets, "SocketTables", lambda *_: tables)
     settings.enable_sockets = True
     with Stop() as stop:
@@ -165,3 +168,59 @@ def test_memory_limits_are_set_where_the_c_library_has_them(monkeypatch):
 def test_a_c_library_without_them_is_left_alone(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
     memory.keep_small()
+
+
+class TestForgottenByTheMapper:
+    @pytest.fixture
+    def tables(self, monkeypatch, settings):
+        tables = Scripted("sockets")
+        tables.wanted = []
+        tables.rescan = tables.wanted.append
+        monkeypatch.setattr(sockets, "SocketTables", lambda *_: tables)
+        settings.enable_sockets = True
+        settings.report_interval = 60
+        settings.heartbeat_interval = 0.1
+        return tables
+
+    def test_everything_is_handed_over_at_once(self, settings, packets, mapper, tables):
+        source = packets()
+        with Stop() as stop:
+            thread, _ = in_thread(settings, mapper, stop)
+            mapper.wait_for(lambda: len(mapper.accepted) >= 2)
+            source.wake.send(b"1")
+            assert tables.wanted == []
+            mapper.epoch = 2
+            mapper.wait_for(lambda: ports(mapper) == {1})
+            stop.request()
+            thread.join(5)
+        assert len(tables.wanted) == 1
+
+    def test_a_mapper_that_forgets_with_every_answer_makes_no_more_than_five_turns_a_second(
+        self, settings, packets, mapper, tables
+    ):
+        packets()
+        with Stop() as stop:
+            thread, _ = in_thread(settings, mapper, stop)
+            began = time.monotonic()
+            while len(tables.wanted) < 15:
+                mapper.epoch += 1
+                time.sleep(0.02)
+                assert time.monotonic() < began + 20
+            turns, took = tables.drains, time.monotonic() - began
+            stop.request()
+            thread.join(5)
+        assert turns <= 2 + 5 * took
+
+
+def test_an_alarm_rings_once_until_it_is_silenced():
+    alarm = Alarm()
+    assert not alarm.silence()
+    for _ in range(100_000):
+        alarm.ring()
+    rang = select.select([alarm], [], [], 5)[0]
+    while alarm.silence():
+        pass
+    quiet = select.select([alarm], [], [], 0)[0]
+    alarm.close()
+    alarm.ring()
+    assert (rang, quiet) == ([alarm], [])
