@@ -6,24 +6,27 @@ summaries itself, and costs no more than Python and click do.
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import errno
 import importlib
 import os
 import sys
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from network_mapper import __version__
-from network_mapper.cli.command import CONTEXT, Command, State, common_parameters
+from network_mapper.cli.command import CONTEXT, Command, State, colours, common_parameters, parse
+from network_mapper.cli.errors import FAILED, INTERRUPTED, OUTPUT_CLOSED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM = "network-mapper"
 COMPLETE_VARIABLE = "_NETWORK_MAPPER_COMPLETE"
-INTERRUPTED = 130
-"""128 + SIGINT, as shells report it."""
 
 COMMANDS = {
     "list": "Show who calls whom.",
@@ -53,19 +56,18 @@ class LazyGroup(click.Group):
         command: Command = importlib.import_module(f"network_mapper.cli.{cmd_name}").command
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what stands before the command's name; switches may be written `--switch=false`."""
+        return parse(self, ctx, args, super().parse_args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one may have been meant."""
         try:
             return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            import difflib  # noqa: PLC0415  only needed after a typo
-
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            if not close:
-                raise
-            raise click.UsageError(f"No such command {args[0]!r}, did you mean {close[0]!r}?", error.ctx) from None
+        except click.exceptions.NoSuchCommand as error:
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=error.ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  likewise
         """Write the summaries without loading the commands."""
@@ -107,22 +109,101 @@ def program_name(started_as: str) -> str:
     return f"kubectl {PROGRAM}" if name.startswith("kubectl-") else PROGRAM
 
 
+def _printable(text: str) -> str:
+    """On one line, and without what would move the cursor of a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+
+
 def _complain(message: str) -> None:
-    label = "Error:"
-    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
-        label = click.style(label, fg="red", bold=True)
-    click.echo(f"{label} {' '.join(message.split())}", err=True)
+    label = click.style("Error:", fg="red", bold=True) if colours(err=True) else "Error:"
+    with contextlib.suppress(OSError):  # nobody listens any more
+        click.echo(f"{label} {_printable(message)}", err=True)
+
+
+def _origin(error: click.UsageError) -> str:
+    """Where a bad value came from, when it was not typed; empty otherwise."""
+    if not (isinstance(error, click.BadParameter) and error.ctx and error.param and error.param.name):
+        return ""
+    source = error.ctx.get_parameter_source(error.param.name)
+    if source is ParameterSource.ENVIRONMENT:
+        names = [error.param.envvar] if isinstance(error.param.envvar, str) else error.param.envvar or ()
+        return next((f"the variable {name}" for name in names if os.environ.get(name)), "")
+    if source is ParameterSource.DEFAULT_MAP:
+        from network_mapper.cli.config import USED  # noqa: PLC0415  needed in this case only
+
+        key = max(error.param.opts, key=len).removeprefix("--")
+        return f"'{key}' in {error.ctx.meta.get(USED)}"
+    return ""
 
 
 def _message(error: Exception) -> str:
     if isinstance(error, click.UsageError):
-        message = error.format_message().rstrip(".")
+        origin = _origin(error)
+        message = (f"Invalid value of {origin}: {error.message}" if origin else error.format_message()).rstrip(".")
         command = error.ctx.command_path if error.ctx else PROGRAM
         return f"{message}{'' if message.endswith('?') else '.'} Try '{command} --help'."
     if isinstance(error, click.ClickException):
         return error.format_message()
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return f"the output cannot be written ({error.strerror}). Write it somewhere else, or make room."
     kind = type(error).__name__
     return f"unexpected {kind}: {error}. This is a fault of this program; --debug shows where it happened."
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)})
+
+
+def _is_output_closed(error: Exception) -> bool:
+    """Whether the reader of a pipe went away. Windows calls that an invalid argument."""
+    return isinstance(error, BrokenPipeError) or (
+        sys.platform == "win32" and isinstance(error, OSError) and error.errno == errno.EINVAL and not error.filename
+    )
+
+
+def _forget_output() -> None:
+    """Lead the standard output nowhere, so that the interpreter's last flush has nothing to complain of."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    r"""Write what an encoding lacks as `\uXXXX`, which is right inside JSON and YAML too."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[place : place + 2].hex()}" for place in range(0, len(units), 2)), error.end
+
+
+def _prepare_streams() -> None:
+    """Let every character be written whatever the terminal's encoding is, and replace streams that are closed.
+
+    A closed stream is None, and the next file to be opened would get its number.
+    """
+    codecs.register_error("network-mapper", _escape)
+    for name in ("stdin", "stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if stream is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123,SIM115  as long as the process
+        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="network-mapper")
+
+
+def _run(args: Sequence[str], state: State) -> int:
+    """Complete a command line for a shell, or run one. click's own main() would decide what to do about each error."""
+    if instruction := os.environ.get(COMPLETE_VARIABLE):
+        from click.shell_completion import shell_complete  # noqa: PLC0415  for shells
+
+        return shell_complete(cli, {}, PROGRAM, COMPLETE_VARIABLE, instruction)
+    try:
+        with cli.make_context(program_name(sys.argv[0]), list(args), obj=state) as context:
+            result = cli.invoke(context)
+    except click.exceptions.Exit as ended:
+        result = ended.exit_code
+    sys.stdout.flush()
+    return result if isinstance(result, int) else 0
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -132,29 +213,34 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Arguments without the program's name; those of the process by default.
 
     Returns:
-        The exit code: 0, 1 for a failure, 2 for a wrong usage, 130 when interrupted.
+        The exit code, one of `errors.EXIT_CODES`.
     """
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that knows no UTF-8 still gets every line
+    _prepare_streams()
     state = State()
     try:
-        result = cli.main(
-            args=None if args is None else list(args),
-            prog_name=program_name(sys.argv[0]),
-            complete_var=COMPLETE_VARIABLE,
-            standalone_mode=False,
-            obj=state,
-        )
+        return _run(sys.argv[1:] if args is None else args, state)
+    except KeyboardInterrupt:
+        return _interrupted()
     except click.exceptions.Abort as error:
-        if isinstance(error.__context__, EOFError):
-            _complain("no answer was given, so nothing was done.")
-            return 1
-        return INTERRUPTED
+        if not isinstance(error.__context__, EOFError):
+            return _interrupted()
+        _complain("no answer was given, so nothing was done.")
     except Exception as error:  # noqa: BLE001  whatever it is, a person gets one line, and the traceback on request
+        if _is_output_closed(error):
+            _forget_output()
+            return OUTPUT_CLOSED
         _complain(_message(error))
         if state.debug:
             import traceback  # noqa: PLC0415  only for people who look for a fault
 
             traceback.print_exception(error)
-        return error.exit_code if isinstance(error, click.ClickException) else 1
-    return result if isinstance(result, int) else 0
+        if isinstance(error, OSError):
+            _forget_output()
+        return error.exit_code if isinstance(error, click.ClickException) else FAILED
+    return FAILED
+
+
+def _interrupted() -> int:
+    if sys.stderr.isatty():
+        click.echo(err=True)  # the terminal shows ^C where the cursor was
+    return INTERRUPTED
