@@ -1,22 +1,29 @@
-"""Why a list is empty, in sentences that say what to do.
+"""Why a list is empty, or holds less than was asked for, in sentences that say what to do.
 
 An empty map has many causes that look the same: nobody watches, nobody speaks, addresses that nobody knows, a filter.
-The mapper's status tells them apart.
+The mapper's status tells them apart. A filter with a name that nothing bears is most often a name mistyped.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from network_mapper.export.labels import clean
+from network_mapper.cli.errors import CliError
+from network_mapper.cli.sources.base import MapQuery
+from network_mapper.export.labels import clean, namespace_of
+from network_mapper.export.selection import ways
 from network_mapper.export.times import age
-from network_mapper.model import Drop, Hop
+from network_mapper.model import Drop, Hop, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-    from network_mapper.wire.api import SnifferStatus, Status
+    from network_mapper.cli.sources.base import MapSource
+    from network_mapper.export.selection import Selection
+    from network_mapper.model import Edge, Peer
+    from network_mapper.wire.api import MapDocument, SnifferStatus, Status
 
+NOTHING = "No connections found."
 _DROPS = {str(drop): drop for drop in Drop}
 _SHOWN = 8
 """Names in one line; more would bury the sentence."""
@@ -43,11 +50,53 @@ def is_rows(reason: str) -> bool:
     return drop is None or drop.unit == "rows"
 
 
+def hidden_note(hidden: int) -> str:
+    """That routine edges are not shown."""
+    edges = "1 edge is" if hidden == 1 else f"{hidden} edges are"
+    return f"{edges} hidden (cluster DNS, our own traffic, clients that are nodes or outside); --all shows them."
+
+
+def explain(source: MapSource, answer: MapDocument, selection: Selection, key: str = "") -> list[str]:
+    """Why nothing of an answer is shown.
+
+    Args:
+        source: Of the answer; it may be asked for more.
+        answer: To the query that the selection makes.
+        selection: What was asked for.
+        key: Label that groups are made by.
+
+    Raises:
+        CliError: The source does not answer any more.
+    """
+    from network_mapper.export.selection import hidden  # noqa: PLC0415  its name is a variable above
+
+    routine = hidden(answer, selection)
+    if routine:
+        return [NOTHING, hidden_note(routine)]
+    missed = unmatched(source, answer, selection, key)
+    if missed:
+        return [NOTHING, *missed]
+    if answer.edges:
+        return [NOTHING, f"No edge of those that were seen ({len(answer.edges)}) passes all of these filters."]
+    try:
+        status = source.status()
+    except CliError:  # a file, or a mapper that knows only the model's queries: there is nothing more to learn
+        return [NOTHING]
+    if not status.edges:
+        return [NOTHING, *_empty_map(status, source.where)]
+    if selection.since:
+        return [
+            NOTHING,
+            f"Nothing was seen in that time; what the map holds is older ({status.edges} edges). Try a longer --since.",
+        ]
+    return [NOTHING]
+
+
 def _last_report(sniffers: Sequence[SnifferStatus], now: int) -> str:
     return age(now - max(sniffer.last_report for sniffer in sniffers)) + " ago"
 
 
-def _watching(status: Status, url: str) -> str:
+def _watching(status: Status, where: str) -> str:
     connected = [sniffer for sniffer in status.sniffers if sniffer.connected]
     if connected:
         names = some([sniffer.node for sniffer in connected])
@@ -57,6 +106,7 @@ def _watching(status: Status, url: str) -> str:
         return (
             f"No sniffer is connected; the last report came {_last_report(status.sniffers, status.now)} from {names}."
         )
+    url = where if "://" in where else "URL"
     return f"No sniffer has reported to this mapper. Start one on each node: network-mapper sniffer --mapper-url {url}"
 
 
@@ -66,14 +116,9 @@ def _lost(drops: dict[str, int]) -> list[str]:
     return [describe_drop(reason, count) for reason, count in drops.items() if count and reason not in harmless]
 
 
-def explain(status: Status, url: str) -> list[str]:
-    """Why the map holds nothing at all.
-
-    Args:
-        status: The mapper's.
-        url: Where the mapper answers.
-    """
-    lines = [_watching(status, url)]
+def _empty_map(status: Status, where: str) -> list[str]:
+    """Why the map holds nothing at all."""
+    lines = [_watching(status, where)]
     lost = _lost(status.drops)
     if lost:
         lines.append("What was reported made no edge:")
@@ -95,13 +140,91 @@ def explain(status: Status, url: str) -> list[str]:
     return lines
 
 
-def explain_filter(namespaces: Sequence[str], existing: Sequence[str]) -> list[str]:
-    """Why `-n` left nothing of a map that is not empty.
+def unmatched(source: MapSource, answer: MapDocument, selection: Selection, key: str = "") -> list[str]:
+    """A sentence for each name of a filter that nothing in the answer bears, with names that come near.
 
     Args:
-        namespaces: Those asked for.
-        existing: Those of the clients in the map.
+        source: Of the answer; it is asked for the whole map where a namespace has no client in the answer.
+        answer: To the query that the selection makes.
+        selection: What was asked for.
+        key: Label that groups are made by.
+
+    Raises:
+        CliError: The source does not answer any more.
     """
-    asked = some(namespaces)
-    there = some(existing) if existing else "none"
-    return [f"No client in namespace {asked} was seen. Namespaces with clients in the map: {there}."]
+    lines = _namespaces(source, answer.edges, selection)
+    clients, servers = _names_of(edge.client for edge in answer.edges), _names_of(_served(answer.edges))
+    for name in selection.sources:
+        if name not in clients:
+            how = "was seen as a server only" if name in servers else "was not seen as a client"
+            lines.append(f"{clean(name)} {how}, so --from shows nothing for it.{_near(name, clients)}")
+    for name in selection.targets:
+        if name not in servers:
+            how = "was seen as a client only" if name in clients else "was not seen as a server"
+            lines.append(f"{clean(name)} {how}, so --to shows nothing for it.{_near(name, servers)}")
+    if selection.server and selection.server not in servers:
+        lines.append(f"Nobody was seen to call {clean(selection.server)} (--server).{_near(selection.server, servers)}")
+    either = clients | servers
+    for name in selection.without:
+        if name not in either:
+            lines.append(f"{clean(name)} was not seen, so --exclude-services leaves out nothing.{_near(name, either)}")
+    return lines + _labels(answer, selection, key)
+
+
+def _namespaces(source: MapSource, edges: Iterable[Edge], selection: Selection) -> list[str]:
+    present = {namespace_of(edge.client) for edge in edges}
+    missing = [name for name in selection.namespaces if name not in present]
+    if not missing:
+        return []
+    existing = {namespace_of(edge.client) for edge in source.map(MapQuery()).edges} - {""}
+    if not existing:
+        return []
+    older = [name for name in missing if name in existing]
+    lines = [f"In namespace {some(older)} no client was seen in that time. Try a longer --since."] if older else []
+    unseen = [name for name in missing if name not in existing]
+    if unseen:
+        near = "".join(_near(name, existing) for name in unseen[:_SHOWN])
+        there = some(sorted(existing))
+        lines.append(
+            f"No client in namespace {some(unseen)} was seen.{near} Namespaces with clients in the map: {there}."
+        )
+    return lines
+
+
+def _labels(answer: MapDocument, selection: Selection, key: str) -> list[str]:
+    if not (key or selection.needs_labels):
+        return []
+    keys = {name for row in answer.workloads for name in row.labels}
+    lines = [
+        f"No workload here has the label {clean(wanted)}.{_near(wanted, keys)}"
+        for wanted in dict.fromkeys((selection.distinct_by_label, key))
+        if wanted and wanted not in keys
+    ]
+    pairs = {f"{name}={value}" for row in answer.workloads for name, value in row.labels.items()}
+    lines += [
+        f"No workload here has the label {clean(label)}, so --exclude-labels leaves out nothing."
+        f"{_near(label, pairs if '=' in label else keys)}"
+        for label in selection.without_labels
+        if label not in keys and label not in pairs
+    ]
+    return lines
+
+
+def _served(edges: Iterable[Edge]) -> Iterable[Peer]:
+    for edge in edges:
+        yield edge.server
+        if edge.service:
+            yield Service(edge.service.name, edge.service.namespace)
+
+
+def _names_of(peers: Iterable[Peer]) -> set[str]:
+    return {way for peer in set(peers) for way in ways(peer)}
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    """` Did you mean cart?`, with names written as the one that was given; empty where none comes near."""
+    import difflib  # noqa: PLC0415  only needed after a typo
+
+    alike = sorted(other for other in known if ("/" in other) == ("/" in name) and ("." in other) == ("." in name))
+    close = difflib.get_close_matches(name, alike, n=3)
+    return f" Did you mean {' or '.join(map(clean, close))}?" if close else ""

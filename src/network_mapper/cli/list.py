@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from network_mapper.cli.command import Command, notice, output_option
+from network_mapper.cli.command import Command, colours, notice, option, output_option, state
 from network_mapper.cli.options import connection_options, selection_options
 
 if TYPE_CHECKING:
-    from network_mapper.cli.sources.base import Connection, MapSource
+    from network_mapper.cli.sources.base import Connection, MapQuery, MapSource
+    from network_mapper.export.groups import GroupBy
     from network_mapper.export.selection import Selection
     from network_mapper.model import Edge
     from network_mapper.wire.api import MapDocument
@@ -19,79 +20,182 @@ if TYPE_CHECKING:
 _EXAMPLES = [
     ("list", "everything that was seen"),
     ("list -n shop,db", "only clients in the namespaces shop and db"),
+    ("list --to redis.shop", "who calls redis"),
     ("list --since 15m -o wide", "the last quarter of an hour, with ports and counts"),
+    ("list --group-by namespace", "which namespace calls which"),
+    ("list --watch", "the list, and then what is new, as it appears"),
     ("list -o json | jq '.edges[] | {client, server, connections}'", "for a program"),
     ("list --all", "also cluster DNS, nodes and outside addresses as clients"),
 ]
+_INTERVAL = 2_000
+"""Milliseconds between two questions of --watch."""
+_SHORTEST_INTERVAL = 100
+"""Shorter ones only keep the mapper busy."""
 
 
-def _hidden_note(hidden: int) -> str:
-    edges = "1 edge is" if hidden == 1 else f"{hidden} edges are"
-    return f"{edges} hidden (cluster DNS, clients that are nodes or outside the cluster); --all shows them."
+def query_of(selection: Selection, by: GroupBy | None = None) -> MapQuery:
+    """What to ask the source for, at this moment."""
+    from network_mapper.cli.sources.base import MapQuery  # noqa: PLC0415  --help needs no HTTP client
+
+    start = max(1, int(time.time() * 1000) - selection.since) if selection.since else 0
+    return MapQuery(selection.namespaces, start, selection.needs_labels or bool(by and by.label))
 
 
-def _why_nothing(source: MapSource, answer: MapDocument, selection: Selection) -> list[str]:
-    """Sentences for a person who expected a list."""
-    from network_mapper.cli import empty  # noqa: PLC0415  needed in this case only
-    from network_mapper.cli.sources.base import MapQuery  # noqa: PLC0415  likewise
-    from network_mapper.export.labels import namespace_of  # noqa: PLC0415  likewise
+def render(answer: MapDocument, edges: list[Edge], selection: Selection, output: str, by: GroupBy | None) -> str:
+    """Those `edges` of an answer that were chosen, in one of the formats."""
+    if by is not None:
+        return _groups(answer, edges, selection, output, by)
+    if output in ("json", "yaml"):
+        from network_mapper.export import document, encode  # noqa: PLC0415  one format is loaded, not all
+        from network_mapper.export.selection import hidden  # noqa: PLC0415  likewise
 
-    if answer.edges:
-        return [_hidden_note(len(answer.edges))]
-    status = source.status()
-    if not status.edges:
-        return empty.explain(status, source.where)
-    if selection.namespaces:
-        everywhere = source.map(MapQuery(since=answer.since)).edges
-        if everywhere:
-            existing = sorted({namespace_of(edge.client) for edge in everywhere} - {""})
-            return empty.explain_filter(selection.namespaces, existing)
-    return [f"Nothing was seen in that time; what the map holds is older ({status.edges} edges). Try a longer --since."]
+        built = document.build(answer, edges)
+        built.hidden = hidden(answer, selection)
+        return encode.to_json(built) if output == "json" else encode.to_yaml(built)
+    tags = None
+    if selection.distinct_by_label:
+        from network_mapper.export.selection import client_tags  # noqa: PLC0415  likewise
+
+        tags = client_tags(answer, selection.distinct_by_label)
+    if output == "text":
+        from network_mapper.export import text  # noqa: PLC0415  likewise
+
+        return text.render(edges, tags=tags, colour=colours())
+    from network_mapper.export import wide  # noqa: PLC0415  likewise
+
+    return wide.render(
+        edges, answer.generated_at, headers=state().headers, columns=_columns(), tags=tags, colour=colours()
+    )
 
 
-def _render(answer: MapDocument, edges: list[Edge], output: str) -> str:
-    match output:
-        case "text":
-            from network_mapper.export import text  # noqa: PLC0415  one format is loaded, not all
+def _groups(answer: MapDocument, edges: list[Edge], selection: Selection, output: str, by: GroupBy) -> str:
+    from network_mapper.export import groups  # noqa: PLC0415  for those who ask for groups
 
-            return text.render(edges)
-        case "wide":
-            from network_mapper.export import wide  # noqa: PLC0415  likewise
+    folded = groups.fold(answer, edges, by)
+    if output == "text":
+        return groups.render(folded, by, colour=colours())
+    if output == "wide":
+        return groups.render_wide(
+            folded, by, answer.generated_at, headers=state().headers, columns=_columns(), colour=colours()
+        )
+    from network_mapper.export import encode  # noqa: PLC0415  likewise
+    from network_mapper.export.selection import hidden  # noqa: PLC0415  likewise
 
-            return wide.render(edges, answer.generated_at)
-        case _:
-            from network_mapper.export import document, encode  # noqa: PLC0415  likewise
+    built = groups.build(answer, folded, by, hidden(answer, selection))
+    return encode.to_json(built) if output == "json" else encode.to_yaml(built)
 
-            built = document.build(answer, edges)
-            return encode.to_json(built) if output == "json" else encode.to_yaml(built)
+
+def _columns() -> int:
+    """Of the terminal; 0 where the output goes elsewhere and no line is too long."""
+    import shutil  # noqa: PLC0415  for tables alone
+    import sys  # noqa: PLC0415  likewise
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
+def _group_by(_: click.Context, __: click.Parameter, value: str | None) -> GroupBy | None:
+    if not value:
+        return None
+    from network_mapper.export.groups import GroupBy  # noqa: PLC0415  for those who ask for groups
+    from network_mapper.export.selection import SelectionError  # noqa: PLC0415  likewise
+
+    try:
+        return GroupBy.of(value)
+    except SelectionError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _interval(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    from network_mapper.cli import duration  # noqa: PLC0415  --help needs none
+
+    span = duration.option_callback(ctx, parameter, value)
+    if span is not None and span < _SHORTEST_INTERVAL:
+        raise click.BadParameter(f"the mapper is asked no more often than every {_SHORTEST_INTERVAL}ms, not {value}")
+    return span
 
 
 @click.command(cls=Command, examples=_EXAMPLES)
 @output_option("text", "json", "yaml", "wide")
+@option(
+    "--group-by",
+    "by",
+    metavar="namespace|label=KEY",
+    callback=_group_by,
+    help="Fold workloads to namespaces, or to the values of a label.",
+)
+@option(
+    "-w",
+    "--watch",
+    is_flag=False,
+    flag_value=f"{_INTERVAL // 1000}s",
+    metavar="[SPAN]",
+    callback=_interval,
+    help=f"Then print what is new, as it appears; asks every {_INTERVAL // 1000}s. With -o json one document a line.",
+)
+@option("--watch-only", is_flag=True, help="Watch without printing first what the map holds already.")
 @selection_options
 @connection_options
-def command(output: str, selection: Selection, connection: Connection) -> None:
+def command(
+    *,
+    output: str,
+    by: GroupBy | None,
+    watch: int | None,
+    watch_only: bool,
+    selection: Selection,
+    connection: Connection,
+) -> None:
     """Show who calls whom.
 
-    One block per client, with the servers that it calls. A server in the client's own namespace stands by its bare
-    name. Where no connection was seen, the line says what was: "DNS lookup only" or "attempted, never answered".
+    One block per client, with the servers that it calls, and under a server the paths, topics and cloud actions that
+    were asked for, where a watcher told of them. A server in the client's own namespace stands by its bare name. Where
+    no answer was seen, the line says what was: "DNS lookup only" or "attempted, never answered".
 
     Cluster DNS, this program's own traffic, and clients that are nodes or outside the cluster, are hidden unless --all
-    is given. An empty list says on stderr why it is empty.
+    is given. An empty list says on stderr why it is empty, and is no failure (exit code 0); a mapper that cannot be
+    asked is one (exit code 1).
     """
-    from network_mapper.cli.sources.base import MapQuery  # noqa: PLC0415  --help needs no HTTP client
-    from network_mapper.cli.sources.open import open_source  # noqa: PLC0415  likewise
+    from network_mapper.cli.sources.open import open_source  # noqa: PLC0415  --help needs no HTTP client
     from network_mapper.export.selection import choose  # noqa: PLC0415  likewise
 
-    start = max(1, int(time.time() * 1000) - selection.since) if selection.since else 0
+    if watch is not None or watch_only:
+        _refuse_with_watch(output, by, connection)
+        from network_mapper.cli.watch import Watch  # noqa: PLC0415  for those who watch
+
+        Watch(connection, selection, watch or _INTERVAL, as_json=output == "json", only_new=watch_only).run()
+        return
     with open_source(connection) as source:
-        answer = source.map(MapQuery(selection.namespaces, start, selection.needs_labels))
+        answer = source.map(query_of(selection, by))
         edges = choose(answer, selection)
-        click.echo(_render(answer, edges, output), nl=False)
-        hidden = len(answer.edges) - len(edges)
-        if not edges:
-            notes = _why_nothing(source, answer, selection)
-        else:
-            notes = [_hidden_note(hidden)] if hidden and output == "wide" else []
+        click.echo(render(answer, edges, selection, output, by), nl=False)
+        notes = _notes(source, answer, selection, by, shown=len(edges), wide=output == "wide")
     for note in notes:
         notice(note)
+
+
+def _notes(
+    source: MapSource, answer: MapDocument, selection: Selection, by: GroupBy | None, *, shown: int, wide: bool
+) -> list[str]:
+    """What a person should know beside the list of so many edges."""
+    from network_mapper.export.selection import Selection, hidden  # noqa: PLC0415  --help needs no model
+
+    key = by.label if by else ""
+    filtered = bool(key) or selection != Selection(everything=selection.everything)
+    if shown and not filtered and not wide:
+        return []
+    from network_mapper.cli import empty  # noqa: PLC0415  in these cases only
+
+    if not shown:
+        return empty.explain(source, answer, selection, key)
+    notes = empty.unmatched(source, answer, selection, key) if filtered else []
+    routine = hidden(answer, selection) if wide else 0
+    return [*notes, empty.hidden_note(routine)] if routine else notes
+
+
+def _refuse_with_watch(output: str, by: GroupBy | None, connection: Connection) -> None:
+    """What cannot be told line by line, or does not change, cannot be watched."""
+    if output in ("yaml", "wide"):
+        raise click.UsageError(f"--watch prints text, or JSON Lines with -o json, and no {output}")
+    if by is not None:
+        raise click.UsageError("--watch tells of single edges as they appear and cannot be used with --group-by")
+    if connection.file:
+        raise click.UsageError("--watch needs a mapper; a file of --map-file does not change")

@@ -6,7 +6,8 @@ doors inside. Grouping adds up counters kind by kind and loses none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import enum
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -17,17 +18,38 @@ if TYPE_CHECKING:
 
     from network_mapper.model import Peer
 
-DNS_PORT = 53
-DNS_SERVICE = ("kube-dns", "kube-system")
-"""The Service that cluster DNS has in every distribution that follows the Kubernetes DNS specification."""
+DNS_PORT: Final = 53
+DNS_SERVICES: Final = frozenset((("kube-dns", "kube-system"), ("dns-default", "openshift-dns")))
+"""Names and namespaces of the Service that cluster DNS has: by the Kubernetes DNS specification, and on OpenShift."""
+DNS_NAMESPACES: Final = frozenset(namespace for _, namespace in DNS_SERVICES)
+"""Where the servers behind it run, and the other Services that distributions give them."""
 
 
-class Pair(msgspec.Struct):
-    """One client, one server, and all edges between them. Times are milliseconds since the epoch (UTC)."""
+class Outcome(enum.IntEnum):
+    """What became of a client's tries to reach a server, from the weakest evidence to the strongest."""
 
-    client: Peer
-    server: Peer
-    edges: list[Edge]
+    UNKNOWN = 0
+    """The source of the map counts nothing: a mapper that knows only the model's queries."""
+    LOOKUP_ONLY = 1
+    """The name was asked for, and nothing else was seen."""
+    UNANSWERED = 2
+    """Connections were tried, and refused or never answered."""
+    ANSWERED = 3
+    """Something went over."""
+
+
+def outcome_of(evidence: Edge | Evidence) -> Outcome:
+    """What the counters tell; one that is not 0 is never `UNKNOWN`."""
+    if evidence.connections or evidence.sockets or evidence.requests or evidence.flows or evidence.bytes:
+        return Outcome.ANSWERED
+    if evidence.attempts:
+        return Outcome.UNANSWERED
+    return Outcome.LOOKUP_ONLY if evidence.lookups else Outcome.UNKNOWN
+
+
+class Evidence(msgspec.Struct, kw_only=True):
+    """Counters of several edges, each kind for itself. Times are milliseconds since the epoch (UTC), 0 for never."""
+
     connections: int = 0
     attempts: int = 0
     lookups: int = 0
@@ -38,20 +60,46 @@ class Pair(msgspec.Struct):
     bytes: int = 0
     flows: int = 0
 
+    def add(self, other: Edge | Evidence) -> None:
+        """Count what another edge, or several, have seen."""
+        self.connections += other.connections
+        self.attempts += other.attempts
+        self.lookups += other.lookups
+        self.sockets += other.sockets
+        self.requests += other.requests
+        self.bytes += other.bytes
+        self.flows += other.flows
+        if other.first_seen and (not self.first_seen or other.first_seen < self.first_seen):
+            self.first_seen = other.first_seen
+        self.last_seen = max(self.last_seen, other.last_seen)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the tries."""
+        return outcome_of(self)
+
     @property
     def answered(self) -> bool:
         """Something went over between the two."""
-        return bool(self.connections or self.sockets or self.requests or self.flows)
+        return self.outcome is Outcome.ANSWERED
 
     @property
     def attempted_only(self) -> bool:
         """Nobody ever answered."""
-        return bool(self.attempts) and not self.answered
+        return self.outcome is Outcome.UNANSWERED
 
     @property
     def lookup_only(self) -> bool:
         """The name was asked for, and nothing else was seen."""
-        return bool(self.lookups) and not self.answered and not self.attempts
+        return self.outcome is Outcome.LOOKUP_ONLY
+
+
+class Pair(Evidence):
+    """One client, one server, and all edges between them."""
+
+    client: Peer
+    server: Peer
+    edges: list[Edge]
 
 
 def sort_key(peer: Peer) -> tuple[str, str, str, str]:
@@ -74,18 +122,22 @@ def group(edges: Iterable[Edge]) -> list[Pair]:
     for edge in edges:
         pair = found.get((edge.client, edge.server))
         if pair is None:
-            pair = found[edge.client, edge.server] = Pair(edge.client, edge.server, [], first_seen=edge.first_seen)
+            pair = found[edge.client, edge.server] = Pair(edge.client, edge.server, [])
         pair.edges.append(edge)
-        pair.connections += edge.connections
-        pair.attempts += edge.attempts
-        pair.lookups += edge.lookups
-        pair.sockets += edge.sockets
-        pair.requests += edge.requests
-        pair.bytes += edge.bytes
-        pair.flows += edge.flows
-        pair.first_seen = min(pair.first_seen, edge.first_seen)
-        pair.last_seen = max(pair.last_seen, edge.last_seen)
+        pair.add(edge)
     return sorted(found.values(), key=lambda pair: (sort_key(pair.client), sort_key(pair.server)))
+
+
+def doors(pair: Pair) -> list[Edge]:
+    """The edges of a pair by port, protocol and service."""
+    return sorted(
+        pair.edges,
+        key=lambda edge: (
+            edge.port,
+            edge.protocol,
+            (edge.service.namespace, edge.service.name) if edge.service else (),
+        ),
+    )
 
 
 def is_routine(edge: Edge, own: Collection[Peer] = ()) -> bool:
@@ -99,9 +151,22 @@ def is_routine(edge: Edge, own: Collection[Peer] = ()) -> bool:
     """
     if isinstance(edge.client, Node | External) or edge.client in own or edge.server in own:
         return True
-    if isinstance(edge.server, External):
-        return False
-    if edge.port == DNS_PORT:
-        return True
+    return _is_cluster_dns(edge)
+
+
+def _is_cluster_dns(edge: Edge) -> bool:
+    """Whether the server is the cluster's DNS, and not some other server that happens to have its port."""
     dialled = edge.service or (edge.server if isinstance(edge.server, Service) else None)
-    return dialled is not None and (dialled.name, dialled.namespace) == DNS_SERVICE
+    if dialled is not None and (dialled.name, dialled.namespace) in DNS_SERVICES:
+        return True
+    if edge.port != DNS_PORT:
+        return False
+    if dialled is not None and dialled.namespace in DNS_NAMESPACES:
+        return True
+    candidates = edge.server.candidates if isinstance(edge.server, Ambiguous) else (edge.server,)
+    # A node that answers on port 53 is a cache for the pods on it (NodeLocal DNSCache), or DNS in the node's network.
+    return any(
+        isinstance(candidate, Node)
+        or (isinstance(candidate, Workload | Service) and candidate.namespace in DNS_NAMESPACES)
+        for candidate in candidates
+    )

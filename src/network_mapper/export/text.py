@@ -5,30 +5,77 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from network_mapper.export.labels import Labels, namespace_of
-from network_mapper.export.pairs import group
+from network_mapper.export.labels import Labels, clean, named, namespace_of
+from network_mapper.export.pairs import Outcome, group
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from network_mapper.export.pairs import Pair
-    from network_mapper.model import Edge
+    from network_mapper.export.pairs import Evidence
+    from network_mapper.model import Edge, Peer
 
-
-def _mark(pair: Pair) -> str:
-    if pair.attempted_only:
-        return " (attempted, never answered)"
-    if pair.lookup_only:
-        return " (DNS lookup only)"
-    return ""
+_MARKS = {Outcome.UNANSWERED: " (attempted, never answered)", Outcome.LOOKUP_ONLY: " (DNS lookup only)"}
+_CLOUDS = {"aws": "AWS", "azure": "Azure", "gcp": "GCP"}
 
 
-def render(edges: Sequence[Edge]) -> str:
-    """The list; weaker evidence than a connection is marked. Empty without edges."""
-    labels = Labels(edges)
+def bold(text: str, colour: bool) -> str:
+    """The text so that it stands out, where `colour` is asked for."""
+    return f"\x1b[1m{text}\x1b[0m" if colour else text
+
+
+def dim(text: str, colour: bool) -> str:
+    """The text so that it stands back, where `colour` is asked for."""
+    return f"\x1b[2m{text}\x1b[0m" if colour and text else text
+
+
+def mark(evidence: Evidence) -> str:
+    """What is said behind a server where no answer was seen; empty where one was, or nothing is counted."""
+    return _MARKS.get(evidence.outcome, "")
+
+
+def operation(name: str) -> str:
+    """A Kafka operation as its users write it: `DESCRIBE` is `describe`, `DESCRIBE_CONFIGS` is `DescribeConfigs`."""
+    if not name.isupper():
+        return name
+    return name.title().replace("_", "") if "_" in name else name.lower()
+
+
+def details(edges: Iterable[Edge]) -> list[str]:
+    """A line for each path, topic or kind of cloud action that was asked for, sorted."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for edge in edges:
+        for name, values in edge.details.items():
+            found.setdefault((edge.protocol, name), set()).update(values)
+    return [_detail(protocol, name, sorted(values)) for (protocol, name), values in sorted(found.items())]
+
+
+def _detail(protocol: str, name: str, values: Sequence[str]) -> str:
+    match protocol:
+        case "kafka":
+            operations = " ".join(clean(operation(value)) for value in values)
+            return f"Kafka topic: {named(name)}, operations: [{operations}]"
+        case "http":
+            methods = ",".join(clean(value) for value in values if value != "ALL")
+            return f"path {named(name)}, methods: [{methods}]"
+        case _:
+            cloud = _CLOUDS.get(protocol, clean(protocol))
+            return f"{cloud} {named(name)}: [{','.join(clean(value) for value in values)}]"
+
+
+def render(edges: Sequence[Edge], *, tags: Mapping[Peer, str] | None = None, colour: bool = False) -> str:
+    """The list; weaker evidence than an answer is marked. Empty without edges.
+
+    Args:
+        edges: To show.
+        tags: Words to put behind the names of clients.
+        colour: Whether a terminal shows it.
+    """
+    labels = Labels(edges, tags)
     lines = []
     for client, pairs in groupby(group(edges), key=lambda pair: pair.client):
-        lines.append(f"{labels.sentence(client)} calls:\n")
+        lines.append(f"{bold(labels.sentence(client, client=True), colour)} calls:\n")
         home = namespace_of(client)
-        lines += [f"  - {labels.sentence(pair.server, home)}{_mark(pair)}\n" for pair in pairs]
+        for pair in pairs:
+            lines.append(f"  - {labels.sentence(pair.server, home)}{dim(mark(pair), colour)}\n")
+            lines += [f"    - {line}\n" for line in details(pair.edges)]
     return "".join(lines)

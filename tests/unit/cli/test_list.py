@@ -25,10 +25,34 @@ def test_all_shows_routine_edges(ask):
 
 def test_wide_says_what_is_hidden(ask):
     result = ask("list", "-o", "wide")
-    assert "shop/redis  6379/tcp" in result.out
+    assert [line.split() for line in result.out.splitlines()[1:]] == [
+        "shop/cart shop/redis shop/redis 6379 tcp 4 0 0 0 0 answered 9s ago 1s ago connections".split()
+    ]
     assert result.err == (
-        "2 edges are hidden (cluster DNS, clients that are nodes or outside the cluster); --all shows them.\n"
+        "2 edges are hidden (cluster DNS, our own traffic, clients that are nodes or outside); --all shows them.\n"
     )
+
+
+def test_a_filter_hides_nothing_that_counts_as_hidden(ask):
+    assert json.loads(ask("list", "-o", "json", "--from", "cart").out)["hidden"] == 1
+    assert ask("list", "-o", "wide", "--from", "cart").err.startswith("1 edge is hidden")
+    assert json.loads(ask("list", "-o", "json", "--all").out)["hidden"] == 0
+
+
+def test_wide_without_headings(ask):
+    assert ask("list", "-o", "wide", "--no-headers").out.startswith("shop/cart")
+
+
+def test_quiet_leaves_out_remarks(ask, mapper):
+    assert ask("list", "-o", "wide", "-q").err == ""
+    mapper.no_edges()
+    assert ask("list", "-q") == (0, "", "")
+
+
+def test_our_own_traffic_is_hidden(ask, mapper):
+    mapper.everywhere.own = [Workload("redis", "shop", "StatefulSet")]
+    assert ask("list").out == ""
+    assert "redis" in ask("list", "--all").out
 
 
 def test_json_and_yaml_hold_the_same_edges(ask):
@@ -40,13 +64,13 @@ def test_json_and_yaml_hold_the_same_edges(ask):
 
 def test_namespaces_may_be_repeated_or_listed(ask, mapper):
     ask("list", "-n", "shop,db", "-n", "shop", "--namespace", "a b")
-    assert mapper.requests == ["GET /api/v1/map?namespace=shop&namespace=db&namespace=a+b"]
+    assert mapper.requests[0] == "GET /api/v1/map?namespace=shop&namespace=db&namespace=a+b"
 
 
 def test_namespace_comes_from_the_environment(ask, mapper, monkeypatch):
     monkeypatch.setenv("NETWORK_MAPPER_NAMESPACE", "shop,db")
     ask("list")
-    assert mapper.requests == ["GET /api/v1/map?namespace=shop&namespace=db"]
+    assert mapper.requests[0] == "GET /api/v1/map?namespace=shop&namespace=db"
 
 
 def test_since_is_sent_as_a_moment(ask, mapper, monkeypatch):
@@ -79,7 +103,7 @@ def test_empty_because_no_sniffer_reported(ask, mapper):
     result = ask("list")
     assert (result.code, result.out) == (0, "")
     assert result.err == (
-        "No sniffer has reported to this mapper. "
+        "No connections found.\nNo sniffer has reported to this mapper. "
         f"Start one on each node: network-mapper sniffer --mapper-url {mapper.url}\n"
     )
 
@@ -89,6 +113,7 @@ def test_empty_because_nothing_was_seen_yet(ask, mapper):
     mapper.status.drops = {}
     mapper.status.sniffers = mapper.status.sniffers[:1]
     assert ask("list").err.splitlines() == [
+        "No connections found.",
         "Sniffers connected: node-a (last report 2s ago).",
         "They have seen no connection and no lookup yet.",
         "Cluster: 2 pods share 10.0.0.9",
@@ -111,7 +136,7 @@ def test_empty_because_every_sniffer_is_silent(ask, mapper):
 def test_empty_because_rows_did_not_resolve(ask, mapper):
     mapper.no_edges()
     mapper.status.drops = {"client_unknown": 12, "seen_elsewhere": 5, "newer_reason": 1}
-    assert ask("list").err.splitlines()[1:4] == [
+    assert ask("list").err.splitlines()[2:5] == [
         "What was reported made no edge:",
         "  12 rows client_unknown: no pod or node had the client's address at that time",
         "  1 newer_reason",
@@ -128,14 +153,17 @@ def test_empty_because_of_the_namespace_names_those_that_exist(ask, mapper):
     mapper.map = MapDocument("map-1", 1, 0, 0, 0, 0, [])
     result = ask("list", "-n", "shpo")
     assert (result.code, result.out) == (0, "")
-    assert result.err == "No client in namespace shpo was seen. Namespaces with clients in the map: shop.\n"
+    assert result.err == (
+        "No connections found.\n"
+        "No client in namespace shpo was seen. Did you mean shop? Namespaces with clients in the map: shop.\n"
+    )
 
 
 def test_empty_because_all_is_routine(ask, mapper):
     mapper.everywhere.edges = mapper.everywhere.edges[1:]
     result = ask("list")
     assert result.out == ""
-    assert result.err.startswith("2 edges are hidden")
+    assert result.err.startswith("No connections found.\n2 edges are hidden")
 
 
 def test_empty_because_of_since(ask, mapper):
