@@ -68,6 +68,15 @@ format: venv ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix $(PYTHON_FILES)
 	$(BIN)/ruff format $(PYTHON_FILES)
 
+.PHONY: docs
+docs: venv ## Write the pages that come from the code: docs/cli.md and docs/configuration.md
+	@$(BIN)/python -m network_mapper.cli.markdown docs/cli.md
+	@$(BIN)/python -m network_mapper.cli.reference docs/configuration.md
+
+.PHONY: dist
+dist: venv ## Pack a release into dist/ (BASE_URL=https://... is where it will be downloaded from)
+	@$(BIN)/python tools/dist.py $(if $(BASE_URL),--base-url "$(BASE_URL)") dist
+
 .PHONY: bench
 bench: venv ## Measure what is promised (BENCH=NAME for one); results go to bench/results/
 	@$(BIN)/python bench/run.py $(BENCH)

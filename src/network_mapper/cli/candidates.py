@@ -103,7 +103,7 @@ def _servers(ctx: click.Context) -> set[str]:
 
 
 def _both(ctx: click.Context) -> set[str]:
-    return _clients(ctx) | _servers(ctx)
+    return {f"{name}.{namespace}" for name, namespace in _peers(ctx, lambda edge: [edge.client, edge.server])}
 
 
 def _namespaces(ctx: click.Context) -> set[str]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _INTRODUCTION = f"""\
 # Configuration
 
-Everything that can be set about `network-mapper mapper` and `network-mapper sniffer`. Each setting is a flag, an
-environment variable and a key of a file:
+Everything that can be set about `network-mapper mapper` and `network-mapper sniffer`; the other commands are in
+[cli.md](cli.md). Each setting is a flag, an environment variable and a key of a file:
 
 ```sh
 network-mapper sniffer --report-interval 500ms            # 1. a flag wins over
@@ -56,20 +56,8 @@ for a Service `network-mapper-metrics`. Where a number is wanted they are passed
 
 [migration.md](migration.md) lists every setting of the Otterize network mapper with what became of it.
 
-This page is written by `python -m network_mapper.cli.reference` from the declarations in the code, and a test
-compares them.
+This page is written by `make docs` from the declarations in the code, and a test compares them.
 """  # noqa: E501  a row of a table is one line
-
-_COMMON = """\
-## Other commands
-
-| flag | variable | default | meaning |
-| --- | --- | --- | --- |
-| `--debug` | `NETWORK_MAPPER_DEBUG` | off | Show the traceback of an error. |
-| `--mapper-url URL` | `NETWORK_MAPPER_MAPPER_URL` | `http://localhost:9090` | Of `list`, `status` and `reset`: where the mapper answers. |
-| `--namespace NAME` | `NETWORK_MAPPER_NAMESPACE` | all | Of `list`: only clients in these namespaces. |
-|  | `NO_COLOR` |  | Not empty: no colour, as on anything but a terminal. |
-"""  # noqa: E501  likewise
 
 
 def _default(setting: Setting) -> str:
@@ -111,7 +99,6 @@ def render() -> str:
             _table("mapper", MapperSettings),
             _table("sniffer", SnifferSettings),
             _table("mapper and sniffer", LogSettings, config),
-            _COMMON,
         ],
     )
 

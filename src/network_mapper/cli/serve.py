@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from network_mapper.cli.command import Command, State
+from network_mapper.cli.command import Command, ConfigOption, State
 from network_mapper.cli.errors import CliError
 from network_mapper.settings import (
     CONFIG_ENV,
@@ -69,7 +69,7 @@ def option(setting: Setting) -> click.Option:
 
 
 def _config_option() -> click.Option:
-    return click.Option(
+    return ConfigOption(
         ["--config"], metavar="FILE", envvar=CONFIG_ENV, help=f"{CONFIG_HELP} [env {CONFIG_ENV}]", default=None
     )
 
