@@ -7,7 +7,7 @@ import yaml
 
 from network_mapper.export import document, encode
 from network_mapper.model import Edge, External, Workload
-from network_mapper.wire.api import MapDocument
+from network_mapper.wire.api import MapDocument, WorkloadRow
 
 NOW = 1_800_000_000_000
 NO_REQUESTS = {"requests": 0, "bytes": 0, "flows": 0}
@@ -28,6 +28,8 @@ def test_document_of_one_pair(answer, edges):
         "since": None,
         "until": None,
         "hidden": 7,
+        "own": [],
+        "workloads": [],
         "edges": [
             {
                 "client": {"type": "workload", "name": "frontend", "namespace": "shop", "kind": "Deployment"},
@@ -95,6 +97,24 @@ def test_document_names_every_kind_of_peer(answer, edges):
         entry["client"]["type"] for entry in built["edges"]
     }
     assert types == {"workload", "service", "node", "external", "ambiguous"}
+
+
+def test_own_workloads_and_labels_are_those_of_what_is_shown(answer, edges):
+    answer.own = [edges[0].client, Workload("elsewhere", "shop", "Deployment")]
+    answer.workloads = [
+        WorkloadRow("ads", "shop", "Deployment", 2, {"tier": "front"}),
+        WorkloadRow("ads", "shop", "CronJob", 1, {}),
+        WorkloadRow("postgres", "db", "StatefulSet", 1, {}),
+    ]
+    built = document.build(answer, edges[:2])
+    assert (built.own, built.workloads) == (answer.own[:1], answer.workloads[:1])
+
+
+def test_a_document_is_the_map_again(answer, edges):
+    restored = document.restore(document.build(answer, edges))
+    assert sorted(restored.edges, key=repr) == sorted(edges, key=repr)
+    answer.edges = restored.edges
+    assert restored == answer
 
 
 PAGE = (Path(__file__).parents[3] / "docs" / "list-document.md").read_text(encoding="utf-8")

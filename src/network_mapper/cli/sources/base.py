@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import msgspec
 
+from network_mapper.cli.errors import CliError
+
 if TYPE_CHECKING:
     from network_mapper.wire.api import MapDocument, ResetDocument, Status
 
@@ -39,14 +41,20 @@ class MapQuery(msgspec.Struct, frozen=True):
         namespaces: Of clients; empty for all.
         since: Only what was seen from this moment on, milliseconds since the epoch; 0 for everything.
         labels: Whether `MapDocument.workloads` is wanted, which carries the labels of the edges' ends.
+        label_keys: Keys of the labels that matter, where they are known: old mappers tell only those that are named.
     """
 
     namespaces: tuple[str, ...] = ()
     since: int = 0
     labels: bool = False
+    label_keys: tuple[str, ...] = ()
 
 
 EVERYTHING = MapQuery()
+
+
+class NoStatusError(CliError):
+    """What holds the map has no status, which is no reason to fail for a command that can do without."""
 
 
 class MapSource(Protocol):
@@ -62,7 +70,7 @@ class MapSource(Protocol):
         """The part of the map that is asked for."""
 
     def status(self) -> Status:
-        """The state of the mapper and of its sniffers."""
+        """The state of the mapper and of its sniffers; NoStatusError where there is none to be had."""
 
     def reset(self) -> ResetDocument:
         """Empty the map."""

@@ -1,55 +1,108 @@
 """The map of a mapper, by its REST interface.
 
 Each way in which that can fail becomes one line that says what was tried and what to do. Fields that this version does
-not know are ignored, so a command works with a newer mapper.
+not know are ignored, and what an older mapper does not know is asked for in another way, so a command works with
+mappers of other versions.
 """
 
 from __future__ import annotations
 
-import sys
 import urllib.parse
 from http import HTTPStatus
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
 from network_mapper import __version__
 from network_mapper.cli.errors import CliError
 from network_mapper.cli.sources.base import EVERYTHING, MapQuery
-from network_mapper.http_client import HttpClient, HttpError, UrlError, mapper_address
-from network_mapper.wire.api import MapDocument, Problem, ResetDocument, Status
+from network_mapper.cli.sources.exchange import ask, refusal, short
+from network_mapper.model import Workload
+from network_mapper.wire.api import MapDocument, Problem, ResetDocument, Status, WorkloadsDocument
+
+if TYPE_CHECKING:
+    from network_mapper.http_client import HttpClient, Response
 
 T = TypeVar("T")
 
-_STATUSES = frozenset(HTTPStatus)
+_ELSEWHERE = frozenset(
+    {
+        HTTPStatus.OK,
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.NOT_ACCEPTABLE,
+        HTTPStatus.GONE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.NOT_IMPLEMENTED,
+    }
+)
+"""Statuses by which a server says that it has no such interface; 200 is for those that have a page for every path."""
+
+
+class ForeignError(CliError):
+    """What answers is not our REST interface, and may be another that can be asked.
+
+    Attributes:
+        response: The answer.
+    """
+
+    def __init__(self, message: str, response: Response) -> None:
+        super().__init__(message)
+        self.response = response
+
+
+class _ProblemError(CliError):
+    """The mapper says what is wrong."""
+
+    def __init__(self, message: str, problem: Problem) -> None:
+        super().__init__(message)
+        self.problem = problem
+
+
+class _Ours(msgspec.Struct):
+    """What every version of our map and status has, and no other program's answer."""
+
+    store: str
+    epoch: int
 
 
 class RestSource:
     """The map that one mapper serves.
 
     Args:
-        url: As `--mapper-url` takes it.
+        client: Connected to the mapper; closed with the source.
+        where: What the mapper is called in messages.
 
     Raises:
         CliError: From every method, when there is no usable answer.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = self.where = url
-        try:
-            self._client = HttpClient(mapper_address(url))
-        except UrlError as error:
-            raise CliError(f"{error}. Name the mapper with --mapper-url.") from None
+    def __init__(self, client: HttpClient, where: str) -> None:
+        self._client = client
+        self.where = where
 
     def map(self, query: MapQuery = EVERYTHING) -> MapDocument:
         """The part of the map that is asked for."""
         words = [("namespace", namespace) for namespace in query.namespaces]
         if query.since:
             words.append(("since", str(query.since)))
-        if query.labels:
-            words.append(("labels", "true"))
-        path = "/api/v1/map" + ("?" + urllib.parse.urlencode(words) if words else "")
-        return self._ask("GET", path, MapDocument)
+        if not query.labels:
+            return self._map(words)
+        try:
+            return self._map([*words, ("labels", "true")])
+        except _ProblemError as error:
+            if error.problem.status != HTTPStatus.BAD_REQUEST or "labels" not in error.problem.detail:
+                raise
+        answer = self._map(words)  # an older mapper has the labels in a document of their own
+        ends = {end for edge in answer.edges for end in (edge.client, edge.server) if isinstance(end, Workload)}
+        rows = self._ask("GET", "/api/v1/workloads", WorkloadsDocument).workloads
+        answer.workloads = [row for row in rows if Workload(row.name, row.namespace, row.kind) in ends]
+        return answer
+
+    def _map(self, words: list[tuple[str, str]]) -> MapDocument:
+        return self._ask("GET", "/api/v1/map" + ("?" + urllib.parse.urlencode(words) if words else ""), MapDocument)
 
     def status(self) -> Status:
         """The state of the mapper and of its sniffers."""
@@ -60,44 +113,39 @@ class RestSource:
         return self._ask("POST", "/api/v1/reset", ResetDocument)
 
     def _ask(self, method: str, path: str, expected: type[T]) -> T:
-        headers, body = {"accept": "application/json"}, None
-        if method == "POST":  # no browser sends this type to another site unasked, so the mapper wants it for changes
-            headers["content-type"], body = "application/json", b"{}"
-        try:
-            response = self._client.request(method, path, body, headers)
-        except HttpError as error:
-            raise CliError(f"what answers at {self.url} is no mapper ({self._foreign(error)}).") from error
-        except OSError as error:
-            if "ssl" in sys.modules and isinstance(error, sys.modules["ssl"].SSLError):  # not loaded for plain http
-                raise CliError(
-                    f"no trusted connection to the mapper at {self.url} ({error.strerror or error}). "
-                    "Check its certificate, or whether it speaks plain http."
-                ) from error
-            raise CliError(
-                f"no mapper answers at {self.url} ({error.strerror or error}). "
-                "Start one with 'network-mapper mapper', or name a running one with --mapper-url."
-            ) from error
+        # No browser sends JSON to another site unasked, so the mapper wants it for changes.
+        response = ask(self._client, self.where, method, path, b"{}" if method == "POST" else None)
         if response.status != HTTPStatus.OK:
-            raise CliError(self._refusal(response.status, response.body))
+            raise self._refusal(response)
         try:
             return msgspec.json.decode(response.body, type=expected)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise CliError(
-                f"the answer of {self.url} is none that version {__version__} understands ({error}). "
-                "Check that the URL is a mapper's; 'network-mapper status' and 'network-mapper version' show versions."
-            ) from error
+            raise self._misunderstood(response, error) from error
 
-    def _foreign(self, error: Exception) -> str:
-        return f"{type(error).__name__}: {error}".rstrip(": ") + ", check --mapper-url"
-
-    def _refusal(self, status: int, body: bytes) -> str:
+    def _refusal(self, response: Response) -> CliError:
         try:
-            problem = msgspec.json.decode(body, type=Problem)
+            problem = msgspec.json.decode(response.body, type=Problem)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            reason = HTTPStatus(status).phrase if status in _STATUSES else "unknown status"
-            return f"{self.url} answered HTTP {status} ({reason}), not as a mapper does. Check --mapper-url."
-        detail = f": {problem.detail}" if problem.detail else ""
-        return f"the mapper at {self.url} answered {status} {problem.title}{detail}"
+            message = refusal(self.where, response)
+            return ForeignError(message, response) if response.status in _ELSEWHERE else CliError(message)
+        detail = f": {short(problem.detail)}" if problem.detail else ""
+        return _ProblemError(
+            f"the mapper at {self.where} answered {response.status} {short(problem.title)}{detail}", problem
+        )
+
+    def _misunderstood(self, response: Response, error: Exception) -> CliError:
+        try:
+            msgspec.json.decode(response.body, type=_Ours)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return ForeignError(
+                f"the answer of {self.where} is none that version {__version__} understands ({error}). "
+                "Check that the URL is a mapper's; 'network-mapper status' and 'network-mapper version' show versions.",
+                response,
+            )
+        return CliError(
+            f"the mapper at {self.where} is of another version than this program ({__version__}), which does not "
+            f"understand its answer ({error}). Use the mapper's version of network-mapper."
+        )
 
     def close(self) -> None:
         """Close the connection."""
