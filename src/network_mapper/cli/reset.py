@@ -12,12 +12,22 @@ from network_mapper.cli.errors import CliError
 from network_mapper.cli.options import connection_options
 
 if TYPE_CHECKING:
-    from network_mapper.cli.sources.base import Connection
+    from network_mapper.cli.sources.base import Connection, MapSource
 
 _EXAMPLES = [
     ("reset", "asks first"),
     ("reset --yes", "in a script"),
 ]
+
+
+def _edges(source: MapSource) -> int:
+    """How many edges there are to lose."""
+    from network_mapper.cli.sources.base import NoStatusError  # noqa: PLC0415  --help needs no HTTP client
+
+    try:
+        return source.status().edges
+    except NoStatusError:
+        return len(source.map().edges)
 
 
 @click.command(cls=Command, examples=_EXAMPLES)
@@ -35,7 +45,7 @@ def command(yes: bool, connection: Connection) -> None:
         raise CliError("reset removes every edge and asks first, but there is no terminal to ask on. Give --yes.")
     with open_source(connection) as source:
         if not yes:
-            edges = source.status().edges
+            edges = _edges(source)
             if not click.confirm(f"Remove all {edges} edges of the map at {source.where}?", err=True):
                 raise CliError("nothing was removed.")
         removed = source.reset().removed_edges
