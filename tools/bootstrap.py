@@ -103,6 +103,7 @@ def kubernetes_programs() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         say(f"Kubernetes {kubernetes.version()} is in {kubernetes.programs()}")
+        say(f"the stand-in for its kubelet is {kubernetes.kubelet()}")
     except kubernetes.KubernetesMissingError as error:
         say(f"tests against a real Kubernetes will be skipped: {error}")
 

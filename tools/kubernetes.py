@@ -4,6 +4,9 @@ The tests run against the real kube-apiserver, kube-controller-manager and etcd.
 progress notices without which the API server offers no streaming lists.) Their modules and checksums are locked in
 `tests/cluster/kubernetes/`; the programs are kept in the cache with a list of their hashes, which is compared before
 each use. `KUBEBUILDER_ASSETS`, the variable of the field for a folder with such programs, goes first.
+
+A stand-in for the kubelet, our own few lines around its port-forward handler, is built from the same locked modules and
+kept in a folder of its own, so a change of it rebuilds nothing else.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ PROGRAMS = {
     "etcd": "go.etcd.io/etcd/server/v3",
 }
 """The programs, and the Go packages that they are."""
+KUBELET = {"kubelet": "./kubelet"}
+"""The stand-in for the kubelet."""
 SUMS = "SHA256SUMS"
 PROGRESS_SECONDS = 30
 
@@ -55,38 +60,66 @@ def programs() -> Path:
         if missing:
             raise KubernetesMissingError(f"KUBEBUILDER_ASSETS={assets} has no {' and no '.join(missing)}")
         return Path(assets)
+    go = _go("let KUBEBUILDER_ASSETS name a folder with kube-apiserver, kube-controller-manager and etcd")
+    return _built(go, PROGRAMS, f"{version()}-{_toolchain(go)}-{_locks()}")
+
+
+def kubelet() -> Path:
+    """The stand-in for the kubelet, built now if need be (a minute where nothing was built before, else seconds).
+
+    Raises:
+        KubernetesMissingError: There is no Go toolchain, or the build failed.
+    """
+    go = _go("the tests of port-forwards need it")
+    sources = cache.digest(*sorted((MODULE / "kubelet").glob("*.go")))
+    return _built(go, KUBELET, f"kubelet-{version()}-{_toolchain(go)}-{_locks()}-{sources}") / "kubelet"
+
+
+def _go(otherwise: str) -> str:
     go = shutil.which("go")
     if not go:
-        raise KubernetesMissingError("the Kubernetes of the tests is built with Go, which is not installed: install Go "
-                                     "1.24 or newer, or let KUBEBUILDER_ASSETS name a folder with kube-apiserver, "
-                                     "kube-controller-manager and etcd")  # fmt: skip
-    toolchain = subprocess.run([go, "env", "GOVERSION"], check=True, capture_output=True, text=True, cwd=MODULE)
-    locks = cache.digest(MODULE / "go.mod", MODULE / "go.sum")
-    folder = cache.home() / "kubernetes" / f"{version()}-{toolchain.stdout.strip()}-{locks}"
-    return cache.ensure(folder, lambda aside: _build(go, aside), _verified)
+        raise KubernetesMissingError(
+            "the Kubernetes of the tests is built with Go, which is not installed: install Go 1.24 or newer, or "
+            + otherwise
+        )
+    return go
 
 
-def _build(go: str, folder: Path) -> None:
+def _toolchain(go: str) -> str:
+    found = subprocess.run([go, "env", "GOVERSION"], check=True, capture_output=True, text=True, cwd=MODULE)
+    return found.stdout.strip()
+
+
+def _locks() -> str:
+    return cache.digest(MODULE / "go.mod", MODULE / "go.sum")
+
+
+def _built(go: str, programs: dict[str, str], name: str) -> Path:
+    folder = cache.home() / "kubernetes" / name
+    return cache.ensure(folder, lambda aside: _build(go, aside, programs), lambda found: _verified(found, programs))
+
+
+def _build(go: str, folder: Path, programs: dict[str, str]) -> None:
     release = version()
     major, minor, _ = release.split(".", 2)
     package = "k8s.io/component-base/version"
     stamp = f"-X {package}.gitVersion=v{release} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
-    for program, source in PROGRAMS.items():
+    for program, source in programs.items():
         with _Progress(f"building {program} for Kubernetes {release}"):
             done = subprocess.run([go, "build", "-trimpath", "-ldflags", f"-s -w {stamp}", "-o", folder / program,
                                    source], check=False, cwd=MODULE, env=environment, capture_output=True,
                                   text=True)  # fmt: skip
         if done.returncode:
             raise KubernetesMissingError(f"building {program} failed:\n{done.stderr[-2000:]}")
-    sums = [f"{_sha256(folder / program)}  {program}\n" for program in PROGRAMS]
+    sums = [f"{_sha256(folder / program)}  {program}\n" for program in programs]
     (folder / SUMS).write_text("".join(sums))
 
 
-def _verified(folder: Path) -> bool:
+def _verified(folder: Path, programs: dict[str, str]) -> bool:
     try:
         lines = (folder / SUMS).read_text().splitlines()
-        return len(lines) == len(PROGRAMS) and all(
+        return len(lines) == len(programs) and all(
             _sha256(folder / name) == wanted for wanted, name in (line.split("  ", 1) for line in lines)
         )
     except (OSError, ValueError):

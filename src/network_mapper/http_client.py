@@ -11,16 +11,30 @@ from __future__ import annotations
 import contextlib
 import socket
 import urllib.parse
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from io import BufferedReader
 
 _LONGEST_LINE = 65_536
 _MOST_HEADERS = 200
 _LARGEST_BODY = 2**30
+
+
+class Dialled(Protocol):
+    """An open connection, as far as it is needed here; a socket is one."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Send all of it."""
+
+    def makefile(self, mode: Literal["rb"], /) -> BufferedReader:
+        """A reader of what comes."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 class UrlError(ValueError):
@@ -52,18 +66,20 @@ class HttpClient:
     Args:
         url: `http://host:port`, `https://host:port`, with a path prefix if need be, or `unix:/path`.
         timeout: Seconds for connecting and for each read.
+        dial: Opens the connection in some other way; the URL then names only the host that requests are meant for.
 
     Raises:
         UrlError: The URL has another form.
     """
 
-    def __init__(self, url: str, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, timeout: float = 10.0, dial: Callable[[], Dialled] | None = None) -> None:
         self.url = url
         self._timeout = timeout
+        self._dial = dial or self._connect
         self._prefix = ""
         self._host = "localhost"
         self._name = "localhost"
-        self._socket: socket.socket | None = None
+        self._socket: Dialled | None = None
         self._stream: BufferedReader | None = None
         if url.startswith("unix:"):
             self._path = "/" + url.removeprefix("unix:").lstrip("/")
@@ -133,24 +149,28 @@ class HttpClient:
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         try:
             if self._socket is None or self._stream is None:
-                self._socket = self._connect()
+                self._socket = self._dial()
                 self._stream = self._socket.makefile("rb")
             self._socket.sendall(head + (body or b""))
             response, keep = _read_response(self._stream, method)
         except BaseException:
-            self.close()
+            self._drop()
             raise
         if not keep:
-            self.close()
+            self._drop()
         return response
 
-    def close(self) -> None:
+    def _drop(self) -> None:
         """Close the kept connection; the next request opens another."""
         for part in (self._stream, self._socket):
             if part is not None:
                 with contextlib.suppress(OSError):
                     part.close()
         self._stream = self._socket = None
+
+    def close(self) -> None:
+        """Close the kept connection; the next request opens another."""
+        self._drop()
 
     def __enter__(self) -> Self:
         return self

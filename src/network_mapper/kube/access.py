@@ -20,6 +20,8 @@ class Access(msgspec.Struct):
         headers: Headers of every request, such as those of impersonation; a name may come several times.
         proxy: The HTTP proxy on the way; None for none.
         origin: Where all this is written, for messages.
+        context: Name of the kubeconfig's context; empty for a pod's account.
+        inside: Whether this is a pod's own account, so that addresses of the cluster can be dialled from here.
     """
 
     server: str
@@ -29,3 +31,5 @@ class Access(msgspec.Struct):
     headers: list[tuple[str, str]] = msgspec.field(default_factory=list)
     proxy: Proxy | None = None
     origin: str = ""
+    context: str = ""
+    inside: bool = False

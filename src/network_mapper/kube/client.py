@@ -1,6 +1,6 @@
-"""Requests to the Kubernetes API that do not block: whole answers, and streams of lines for watches.
+"""Requests to the Kubernetes API that do not block: whole answers, streams of lines for watches, and upgrades.
 
-It does what these two need and nothing else: GET, kept connections, credentials that change while we run, time-outs for
+It does what these need and nothing else: kept connections, credentials that change while we run, time-outs for
 every way in which a server can fall silent, and no answer that is taken on trust. Redirects are not followed, for the
 token would go with them. Why this is ours is in docs/decisions/0006-kubernetes-credentials-and-client.md.
 """
@@ -18,7 +18,8 @@ import msgspec
 
 from network_mapper import __version__
 from network_mapper.kube.connect import connect
-from network_mapper.kube.errors import ApiError, CredentialsError, UnreachableError
+from network_mapper.kube.errors import ApiError, CredentialsError, RefusedError, UnreachableError
+from network_mapper.kube.status import read_status
 from network_mapper.kube.tls import make_context
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from network_mapper.kube.connection import Connection
     from network_mapper.kube.credentials import Proof
 
-__all__ = ["Answer", "ApiClient", "ApiError", "CredentialsError", "Stream", "UnreachableError"]
+__all__ = ["Answer", "ApiClient", "ApiError", "CredentialsError", "RefusedError", "Stream", "UnreachableError"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,22 @@ A server sends each event of a watch by itself, and to be woken for one costs th
 """
 _BUSY = 0.005
 """Seconds between two wake-ups below which a stream is busy; any other is read at once."""
+
+
+class _Request(msgspec.Struct, frozen=True):
+    """What is asked, without who asks.
+
+    Attributes:
+        line: The request line.
+        headers: Lines of headers, each with its end.
+        body: Empty for none.
+        upgrade: Whether another protocol is asked for.
+    """
+
+    line: str
+    headers: str
+    body: bytes = b""
+    upgrade: bool = False
 
 
 class Stream:
@@ -189,15 +206,39 @@ class ApiClient:
             UnreachableError: There is no answer, or none of the API.
             CredentialsError: What proves who we are cannot be had.
         """
-        connection = await self._ask(path, params, accept)
+        return await self.request("GET", path, params, {"Accept": accept})
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """Send any request and wait for all of its answer.
+
+        Args:
+            method: HTTP method.
+            path: From the API's root; what follows a `?` in it is a query.
+            params: Query parameters.
+            headers: More headers.
+            body: What is sent; None for nothing.
+
+        Raises:
+            UnreachableError: There is no answer, or none of the API.
+            CredentialsError: What proves who we are cannot be had.
+        """
+        length = {"Content-Length": str(len(body or b""))} if body is not None or method in ("POST", "PUT") else {}
+        connection = await self._ask(self._request(method, path, params, {**(headers or {}), **length}, body or b""))
         try:
-            body = bytearray()
+            content = bytearray()
             while pieces := await connection.take(self._timeout):
                 for piece in pieces:
-                    body += piece
-                if len(body) > self._largest_body:
+                    content += piece
+                if len(content) > self._largest_body:
                     raise self._error(f"the answer has more than {self._largest_body} bytes")
-            answer = Answer(connection.status, connection.headers, bytes(body))
+            answer = Answer(connection.status, connection.headers, bytes(content))
         finally:
             self._release(connection)
         return answer
@@ -223,11 +264,34 @@ class ApiClient:
             UnreachableError: There is no answer, or none of the API.
             CredentialsError: What proves who we are cannot be had.
         """
-        connection = await self._ask(path, params, accept)
+        connection = await self._ask(self._request("GET", path, params, {"Accept": accept}))
         try:
             yield Stream(connection, self.access.server, silence, self._longest_line)
         finally:
             self._release(connection)
+
+    async def upgrade(self, path: str, params: Mapping[str, str], headers: Mapping[str, str]) -> Connection:
+        """Ask for another protocol on a connection, which is the caller's from then on; `abort` ends it.
+
+        Args:
+            path: From the API's root.
+            params: Query parameters.
+            headers: Those of the upgrade.
+
+        Raises:
+            RefusedError: The server answered something else.
+            UnreachableError: There is no answer, or none of the API.
+            CredentialsError: What proves who we are cannot be had.
+        """
+        connection = await self._ask(self._request("GET", path, params, headers, upgrade=True))
+        if connection.status == 101:
+            return connection
+        try:
+            status, headers = connection.status, connection.headers
+            body = await Stream(connection, self.access.server, self._timeout, 0).body()
+        finally:
+            self._release(connection)
+        raise RefusedError(read_status(status, headers, body).message, status)
 
     async def close(self) -> None:
         """Close every connection, also those of open streams."""
@@ -242,15 +306,30 @@ class ApiClient:
     def _error(self, words: str) -> UnreachableError:
         return UnreachableError(f"{self.access.server}: {words}")
 
-    async def _ask(self, path: str, params: Mapping[str, str] | None, accept: str) -> Connection:
-        """Send a request, with fresh credentials once more if they are refused; return with the answer's head there."""
-        target = f"{self._prefix}{urllib.parse.quote(path, safe='/:@!$&()*+,;=%~')}"
+    def _request(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        upgrade: bool = False,
+    ) -> _Request:
+        bare, _, query = path.partition("?")
+        target = f"{self._prefix}{urllib.parse.quote(bare, safe='/:@!$&()*+,;=%~')}"
         if params:
-            target += "?" + urllib.parse.urlencode(params)
-        connection, proof = await self._try(target, accept)
+            query += ("&" if query else "") + urllib.parse.urlencode(params)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        line = f"{method} {target}{'?' if query else ''}{query} HTTP/1.1\r\n"
+        return _Request(line, lines, body, upgrade)
+
+    async def _ask(self, request: _Request) -> Connection:
+        """Send a request, with fresh credentials once more if they are refused; return with the answer's head there."""
+        connection, proof = await self._try(request)
         if connection.status == 401 and await self._refreshed(connection, proof):
             self._release(connection)
-            connection, _ = await self._try(target, accept)
+            connection, _ = await self._try(request)
         try:
             self._check(connection)
         except UnreachableError:
@@ -278,16 +357,16 @@ class ApiClient:
         if packed not in ("identity", ""):
             raise self._error(f"the answer is packed with {packed[:40]}, which was not asked for")
 
-    async def _try(self, target: str, accept: str) -> tuple[Connection, Proof]:
+    async def _try(self, request: _Request) -> tuple[Connection, Proof]:
         proof = await self.access.credentials.current()
-        head = f"GET {target} HTTP/1.1\r\n{self._head}Accept: {accept}\r\n"
+        head = request.line + self._head + request.headers
         if proof.authorization:
             head += f"Authorization: {proof.authorization}\r\n"
-        request = f"{head}\r\n".encode("latin-1")
+        message = f"{head}\r\n".encode("latin-1") + request.body
         self._renew(proof)
         while kept := self._kept():
             try:
-                return await self._exchange(kept, request), proof
+                return await self._exchange(kept, message, upgrade=request.upgrade), proof
             except UnreachableError:
                 for other in self._idle:  # whatever ended this one has probably ended them
                     other.abort()
@@ -305,11 +384,11 @@ class ApiClient:
         if self._closed:
             self._release(connection)
             raise self._error("the client is closed")
-        return await self._exchange(connection, request), proof
+        return await self._exchange(connection, message, upgrade=request.upgrade), proof
 
-    async def _exchange(self, connection: Connection, request: bytes) -> Connection:
+    async def _exchange(self, connection: Connection, message: bytes, *, upgrade: bool) -> Connection:
         try:
-            connection.start(request)
+            connection.start(message, upgrade=upgrade)
             await connection.wait_head(self._timeout)
         except BaseException:
             self._release(connection)

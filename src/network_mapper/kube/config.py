@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from network_mapper.kube import credentials, kubeconfig, proxy
 from network_mapper.kube.access import Access
-from network_mapper.kube.errors import CredentialsError, KubeConfigError, one_line, reason
-from network_mapper.kube.exec_plugin import ExecPlugin
+from network_mapper.kube.errors import CredentialsError, KubeConfigError, NoClusterError, one_line, reason
 from network_mapper.kube.tls import Material, Tls, material
 
 if TYPE_CHECKING:
@@ -42,7 +41,8 @@ def find_access(
         service_account: Folder of the pod's account.
 
     Raises:
-        KubeConfigError: There is nothing, or what there is cannot be used; the message says what to do.
+        NoClusterError: There is nothing.
+        KubeConfigError: What there is cannot be used; the message says what to do.
     """
     environ = os.environ if environ is None else environ
     home = Path(environ.get("HOME") or environ.get("USERPROFILE") or "~").expanduser() / ".kube" / "config"
@@ -56,7 +56,7 @@ def find_access(
     elif _exists(home):
         config = kubeconfig.load([home], missing_ok=False)
     else:
-        raise KubeConfigError(
+        raise NoClusterError(
             f"no cluster is configured: KUBECONFIG is not set, and there is no kubeconfig at {home}; "
             "name a kubeconfig, or run in a pod with a service account"
         )
@@ -100,6 +100,7 @@ def in_cluster(environ: Mapping[str, str], service_account: Path = SERVICE_ACCOU
         tls=Tls(authority=Material(file=str(authority))),
         credentials=credentials.TokenFile(str(token)),
         origin=f"the service account at {service_account}",
+        inside=True,
     )
 
 
@@ -155,6 +156,7 @@ def from_kubeconfig(config: kubeconfig.KubeConfig, context: str = "", *, environ
         headers=_impersonation(user, user_at),
         proxy=way,
         origin=f"context {name!r} of {config.origin}",
+        context=name,
     )
 
 
@@ -228,6 +230,8 @@ def _credentials(
     if ways:
         return credentials.Fixed(_basic(user, where))
     if user.exec is not None:
+        from network_mapper.kube.exec_plugin import ExecPlugin  # noqa: PLC0415  for those who have one
+
         told = _told(cluster, tls) if user.exec.provide_cluster_info else None
         return ExecPlugin(user.exec, folder, cluster=told, origin=where)
     if user.auth_provider:

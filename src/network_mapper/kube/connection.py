@@ -3,7 +3,7 @@
 llhttp (through httptools, which the mapper's own server needs anyway) takes the answer apart; here its pieces wait
 until somebody takes them. Reading stops while more than a bound waits, so a server that sends faster than we decode
 fills its own buffers and not our memory. A connection is for one exchange at a time, and for the next one only when
-the answer was read to its end.
+the answer was read to its end. After an upgrade (101) it carries another protocol: its pieces are raw bytes then.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._complete = True
         self._keep = True
         self._delimited = False
+        self._upgrade = self._raw = False
         self.on_body = self._pieces.append  # called by the parser for every piece: nothing of ours in between
         self._parser = httptools.HttpResponseParser(self)
 
@@ -70,9 +71,12 @@ class Connection(asyncio.Protocol):
         self._begun = True
         self._waiting += len(data)
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail("answered with another protocol")
+            if self._raw:
+                self._pieces.append(data)
+            else:
+                self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._switch(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             if self._complete:
                 self.abort()  # the answer is whole; what follows it is not for us
@@ -86,6 +90,16 @@ class Connection(asyncio.Protocol):
             self._paused = True
             self._transport.pause_reading()
         self._wake()
+
+    def _switch(self, rest: bytes) -> None:
+        """Read what follows the head as another protocol, if that was asked for."""
+        if not self._upgrade or self._parser.get_status_code() != 101:
+            self._fail("answered with another protocol")
+            return
+        self.status = 101
+        self._raw = self._answered = True
+        self._complete = self._keep = self._delimited = False
+        self._pieces[:] = [rest] if rest else []
 
     def eof_received(self) -> bool | None:
         """Nothing more comes, so nothing more is said either: the transport closes itself."""
@@ -145,8 +159,12 @@ class Connection(asyncio.Protocol):
 
     # What the client calls.
 
-    def start(self, request: bytes) -> None:
+    def start(self, request: bytes, *, upgrade: bool = False) -> None:
         """Send a request. The connection must be open and its last answer read to the end.
+
+        Args:
+            request: All of it.
+            upgrade: Whether it asks for another protocol, to which the server may switch.
 
         Raises:
             UnreachableError: The connection is closed.
@@ -158,10 +176,21 @@ class Connection(asyncio.Protocol):
         self._pieces.clear()
         self._waiting = self._head = 0
         self._failure = None
-        self._begun = self._answered = self._complete = self._delimited = False
+        self._begun = self._answered = self._complete = self._delimited = self._raw = False
+        self._upgrade = upgrade
         self._parser = httptools.HttpResponseParser(self)
         self._resume()
         transport.write(request)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes of the protocol that was switched to; what the server does not take yet waits in memory.
+
+        Raises:
+            UnreachableError: The connection is closed.
+        """
+        if self._transport is None or not self._open:
+            raise self._failure or self._error("the connection is closed")
+        self._transport.write(data)
 
     async def wait_head(self, seconds: float) -> None:
         """Wait until status and headers are there.

@@ -11,12 +11,29 @@ class KubeConfigError(ValueError):
     """A kubeconfig, or what stands in for one, cannot be used; the message says what to change."""
 
 
+class NoClusterError(KubeConfigError):
+    """No cluster is configured at all: no kubeconfig, and no service account."""
+
+
 class ApiError(Exception):
     """A request to the Kubernetes API came to nothing."""
 
 
 class UnreachableError(ApiError):
     """No connection, a failure of TLS, a time-out, a connection that broke, or an answer that is no HTTP."""
+
+
+class RefusedError(ApiError):
+    """The API answered, and did not do as asked.
+
+    Args:
+        message: One line.
+        code: HTTP status of its answer.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class CredentialsError(ApiError):

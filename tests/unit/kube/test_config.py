@@ -316,7 +316,7 @@ def test_a_plugin_is_told_of_the_cluster_where_it_asks(place):
         ("", "has no current context; name one of its contexts: none"),
         ("just text", "is no kubeconfig: Expected `object`, got `str`"),
         ("[1]", "is no kubeconfig: Expected `object`, got `array`"),
-        ("a: b: c", "is no YAML: line 1: mapping values are not allowed here"),
+        ("a: b: c", "is no YAML: line 1: mapping values are not allowed in this context"),
         ("a: 2024-99-99", "is no YAML: month must be in 1..12"),
         ("a: !!python/object:os.system x", "is no YAML: line 1: could not determine a constructor"),
         ("a: 1\n---\nb: 1", "is no YAML: line 2: but found another document"),
