@@ -1,6 +1,6 @@
 import pytest
 
-from network_mapper.export.times import age, rfc3339
+from network_mapper.export.times import age, ago, rfc3339
 
 
 @pytest.mark.parametrize(
@@ -18,3 +18,12 @@ def test_time_keeps_its_milliseconds():
 
 def test_never_is_none():
     assert rfc3339(0) is None
+
+
+@pytest.mark.parametrize(("ms", "text"), [(-1, "1970-01-01T00:00:00.000Z"), (10**18, "9999-12-31T23:59:59.999Z")])
+def test_a_time_that_no_calendar_has_is_the_nearest_that_one_has(ms, text):
+    assert rfc3339(ms) == text
+
+
+def test_what_never_was_has_no_age():
+    assert (ago(0, 5_000), ago(3_000, 5_000)) == ("-", "2s ago")
