@@ -33,12 +33,14 @@ _SHORTEST_INTERVAL = 100
 """Shorter ones only keep the mapper busy."""
 
 
-def query_of(selection: Selection, by: GroupBy | None = None) -> MapQuery:
-    """What to ask the source for, at this moment."""
+def query_of(selection: Selection, by: GroupBy | None = None, output: str = "text") -> MapQuery:
+    """What to ask the source for, at this moment. A document of everything may be kept, so it holds labels too."""
     from network_mapper.cli.sources.base import MapQuery  # noqa: PLC0415  --help needs no HTTP client
 
     start = max(1, int(time.time() * 1000) - selection.since) if selection.since else 0
-    return MapQuery(selection.namespaces, start, selection.needs_labels or bool(by and by.label))
+    keys = (*selection.label_keys, *([by.label] if by and by.label else ()))
+    kept = selection.everything and by is None and output in ("json", "yaml")
+    return MapQuery(selection.namespaces, start, bool(keys) or kept, keys)
 
 
 def render(answer: MapDocument, edges: list[Edge], selection: Selection, output: str, by: GroupBy | None) -> str:
@@ -164,7 +166,7 @@ def command(
         Watch(connection, selection, watch or _INTERVAL, as_json=output == "json", only_new=watch_only).run()
         return
     with open_source(connection) as source:
-        answer = source.map(query_of(selection, by))
+        answer = source.map(query_of(selection, by, output))
         edges = choose(answer, selection)
         click.echo(render(answer, edges, selection, output, by), nl=False)
         notes = _notes(source, answer, selection, by, shown=len(edges), wide=output == "wide")

@@ -86,7 +86,13 @@ class Selection(msgspec.Struct, frozen=True):
     @property
     def needs_labels(self) -> bool:
         """Whether the source must be asked for labels."""
-        return bool(self.without_labels or self.distinct_by_label)
+        return bool(self.label_keys)
+
+    @property
+    def label_keys(self) -> tuple[str, ...]:
+        """The keys of those labels."""
+        keys = [*(label.partition("=")[0] for label in self.without_labels), self.distinct_by_label]
+        return tuple(dict.fromkeys(key for key in keys if key))
 
 
 def ways(peer: Peer) -> frozenset[str]:

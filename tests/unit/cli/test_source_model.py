@@ -175,6 +175,15 @@ def test_a_mapper_that_is_too_old_for_labels_has_to_be_upgraded(server, source, 
     assert capsys.readouterr().err == ""
 
 
+def test_labels_that_nothing_depends_on_are_done_without(server, source, capsys):
+    server.schema = NAMES_ONLY
+    server.intents = [intent("shop/cart", redis())]
+    answer = source.map(MapQuery(labels=True))
+    assert len(answer.edges) == 1
+    assert [row.labels for row in answer.workloads] == [{}, {}]
+    assert "It tells only names, neither kinds" in capsys.readouterr().err
+
+
 def test_a_server_of_another_schema_is_an_error(server, source):
     server.schema = "type Query { pets: [String!]! }"
     with pytest.raises(CliError, match="knows neither the query 'intents' nor 'serviceIntents'"):

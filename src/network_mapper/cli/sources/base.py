@@ -41,7 +41,8 @@ class MapQuery(msgspec.Struct, frozen=True):
         namespaces: Of clients; empty for all.
         since: Only what was seen from this moment on, milliseconds since the epoch; 0 for everything.
         labels: Whether `MapDocument.workloads` is wanted, which carries the labels of the edges' ends.
-        label_keys: Keys of the labels that matter, where they are known: old mappers tell only those that are named.
+        label_keys: Keys of the labels that the answer depends on: a mapper that cannot tell them is an error, and old
+            ones tell only those that are named. Without keys all labels are wanted, as far as they are to be had.
     """
 
     namespaces: tuple[str, ...] = ()

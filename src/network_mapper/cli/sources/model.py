@@ -151,19 +151,20 @@ class ModelSource:
         )
 
     def _intents(self, query: MapQuery) -> list[_Intent]:
-        if not self._is_old:
-            try:
-                return self._ask_intents(query)
-            except _RefusedError as error:
-                answer = self._ask_service_intents(query, error)
-                self._is_old = True  # it is told once, also where the map is asked for again and again
-                warn(
-                    f"the mapper at {self.where} is of an older version, which does not know the query 'intents' "
-                    f"({error}). It tells only names{' and labels' if query.labels else ''}, neither kinds and "
-                    "services nor what was asked for. Upgrade the mapper."
-                )
-                return answer
-        return self._ask_service_intents(query, None)
+        if self._is_old:
+            return self._ask_older(query)[0]
+        try:
+            return self._ask_intents(query)
+        except _RefusedError as error:
+            refused = error
+        answer, with_labels = self._ask_older(query)
+        self._is_old = True  # it is told once, also where the map is asked for again and again
+        warn(
+            f"the mapper at {self.where} is of an older version, which does not know the query 'intents' ({refused}). "
+            f"It tells only names{' and labels' if with_labels else ''}, neither kinds and services nor what was asked "
+            "for. Upgrade the mapper."
+        )
+        return answer
 
     def _ask_intents(self, query: MapQuery) -> list[_Intent]:
         every = query.labels and not query.label_keys
@@ -180,29 +181,34 @@ class ModelSource:
             raise self._incomplete()
         return found
 
-    def _ask_service_intents(self, query: MapQuery, first: _RefusedError | None) -> list[_Intent]:
-        """What a mapper tells that does not know `intents`."""
+    def _ask_older(self, query: MapQuery) -> tuple[list[_Intent], bool]:
+        """What a mapper tells that does not know `intents`, and whether labels are among it."""
+        if query.labels:
+            try:
+                return self._ask_service_intents(query, labels=True), True
+            except _RefusedError as error:
+                if query.label_keys:
+                    raise CliError(
+                        f"the mapper at {self.where} is too old to tell labels ({error}). Upgrade it, or leave out the "
+                        "options that need labels, such as --distinct-by-label and --exclude-labels."
+                    ) from error
+        try:
+            return self._ask_service_intents(query, labels=False), False
+        except _RefusedError as error:
+            raise CliError(
+                f"the mapper at {self.where} knows neither the query 'intents' nor 'serviceIntents' ({error}). "
+                "Check --mapper-url, or upgrade the mapper."
+            ) from error
+
+    def _ask_service_intents(self, query: MapQuery, *, labels: bool) -> list[_Intent]:
         variables: dict[str, Any] = {"namespaces": list(query.namespaces)}
         words = ("", "")
-        if query.labels and query.label_keys:
+        if labels and query.label_keys:
             words, variables["includedLabels"] = _SOME_LABELS, list(query.label_keys)
-        elif query.labels:
+        elif labels:
             words, variables["includeAllLabels"] = _ALL_LABELS, True
-        labels = _LABELS if query.labels else ""
-        try:
-            found = self._query(
-                _SERVICE_INTENTS % (*words, labels, labels), "ServiceIntents", variables
-            ).service_intents
-        except _RefusedError as error:
-            if not query.labels:
-                raise CliError(
-                    f"the mapper at {self.where} knows neither the query 'intents' nor 'serviceIntents' "
-                    f"({first or error}). Check --mapper-url, or upgrade the mapper."
-                ) from error
-            raise CliError(
-                f"the mapper at {self.where} is too old to tell labels ({error}). Upgrade it, or leave out the options "
-                "that need labels, such as --distinct-by-label and --exclude-labels."
-            ) from error
+        shown = _LABELS if labels else ""
+        found = self._query(_SERVICE_INTENTS % (*words, shown, shown), "ServiceIntents", variables).service_intents
         if found is None:
             raise self._incomplete()
         return [_Intent(item.client, server) for item in found for server in item.intents]
