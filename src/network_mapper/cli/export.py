@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from network_mapper.cli.command import Command, notice, option, warn
+from network_mapper.cli.command import Command, notice, option, state, warn
 from network_mapper.cli.options import connection_options, selection_options
 from network_mapper.export.clientintents.versions import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from network_mapper.cli.sources.base import Connection
+    from network_mapper.cli.sources.base import Connection, MapQuery
     from network_mapper.export.clientintents.convert import Converted, Left
     from network_mapper.export.clientintents.model import Document
     from network_mapper.export.selection import Selection
@@ -92,28 +92,49 @@ def command(  # noqa: PLR0917  click passes them by name
 
     Files appear whole or not at all. Files of an earlier export are replaced; others only with --force.
     """
-    from network_mapper.cli.sources.base import MapQuery  # noqa: PLC0415  --help needs no HTTP client
+    from network_mapper.cli import empty  # noqa: PLC0415  --help needs no HTTP client
+    from network_mapper.cli.progress import progress  # noqa: PLC0415  likewise
     from network_mapper.cli.sources.open import open_source  # noqa: PLC0415  likewise
     from network_mapper.export import evidence  # noqa: PLC0415  likewise
-    from network_mapper.export.selection import choose  # noqa: PLC0415  likewise
+    from network_mapper.export.selection import Selection, choose  # noqa: PLC0415  likewise
 
     _check_flags(format_, output, output_type, output_version, selection)
     target = _Target(format_, output, is_folder=output_type == _DIR, force=force)
-    start = max(1, int(time.time() * 1000) - selection.since) if selection.since else 0
-    with open_source(connection) as source:
-        answer = source.map(MapQuery(selection.namespaces, start, selection.needs_labels))
-    found = evidence.choose(choose(answer, selection), attempted=include_attempted, lookups=not connected_only)
-    notes = _Notes(found.attempted)
+    with progress("reading the map"), open_source(connection) as source:
+        answer = source.map(_query(selection))
+        edges = choose(answer, selection)
+        notes = []
+        if not edges:
+            notes = empty.explain(source, answer, selection)
+        elif selection != Selection(everything=selection.everything):
+            notes = empty.unmatched(source, answer, selection)
+    found = evidence.choose(edges, attempted=include_attempted, lookups=not connected_only)
+    left = _Left(found.attempted, found.lookups)
     if format_ in _INTENTS:
         version = VERSIONS[output_version or "v2"]
         converted = _convert(found.edges, answer, version, selection, include_internet)
-        notes.add(converted.left)
+        left.add(converted.left)
         _write_intents(target, converted.documents, version)
-        empty = not converted.documents
+        is_empty = not converted.documents
     else:
         target.write(_table(format_, answer, found.edges))
-        empty = not found.edges
-    notes.tell(empty)
+        is_empty = not found.edges
+    if is_empty and edges:
+        notes.insert(0, empty.NOTHING)
+    for note in [*notes, *left.notes(), *target.notes]:
+        notice(note)
+    for warning in [*left.warnings(), *target.warnings]:
+        warn(warning)
+
+
+def _query(selection: Selection) -> MapQuery:
+    from network_mapper.cli.sources.base import MapQuery  # noqa: PLC0415  --help needs no HTTP client
+
+    start = max(1, int(time.time() * 1000) - selection.since) if selection.since else 0
+    keys = [*(label.partition("=")[0] for label in selection.without_labels), selection.distinct_by_label]
+    return MapQuery(
+        selection.namespaces, start, selection.needs_labels, tuple(dict.fromkeys(key for key in keys if key))
+    )
 
 
 def _check_flags(
@@ -137,17 +158,11 @@ def _convert(
     edges: list[Edge], answer: MapDocument, version: str, selection: Selection, include_internet: bool
 ) -> Converted:
     from network_mapper.export.clientintents.convert import Options, convert  # noqa: PLC0415  one format is loaded
+    from network_mapper.export.selection import label_values  # noqa: PLC0415  likewise
 
-    label_of = None
-    if selection.distinct_by_label:
-        from network_mapper.model import Workload  # noqa: PLC0415  likewise
-
-        values = {
-            Workload(row.name, row.namespace, row.kind): row.labels.get(selection.distinct_by_label)
-            for row in answer.workloads
-        }
-        label_of = values.get
-    return convert(edges, Options(include_internet, azure_actions=version != "v1alpha3", label_of=label_of))
+    key = selection.distinct_by_label
+    labels = label_values(answer, key) if key else None
+    return convert(edges, Options(include_internet, azure_actions=version != "v1alpha3", labels=labels))
 
 
 def _write_intents(target: _Target, documents: Sequence[Document], version: str) -> None:
@@ -172,7 +187,7 @@ def _table(format_: str, answer: MapDocument, edges: list[Edge]) -> bytes:
     if format_ == "csv":
         from network_mapper.export.table_csv import to_csv  # noqa: PLC0415  as above
 
-        return to_csv(edges)
+        return to_csv(edges, header=state().headers)
     from network_mapper.export.json_graph import to_json_graph  # noqa: PLC0415  as above
 
     return to_json_graph(answer, edges)
@@ -181,8 +196,12 @@ def _table(format_: str, answer: MapDocument, edges: list[Edge]) -> bytes:
 class _Target:
     """Where the export goes. That it can go there is seen before the mapper is asked.
 
+    Attributes:
+        notes: What to say when it is written.
+        warnings: What is wrong there.
+
     Raises:
-        CliError: It cannot.
+        CliError: It cannot go there; from every method.
     """
 
     def __init__(self, format_: str, output: str, *, is_folder: bool, force: bool) -> None:
@@ -192,8 +211,11 @@ class _Target:
         self.is_folder = is_folder
         self._path = None if output in {"", outputs.STDOUT} else Path(output)
         self._force = force
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
         if self._path is None:
             return
+        self.notes = [f"Successfully wrote {'intents' if format_ in _INTENTS else 'edges'} into {self._path}"]
         if is_folder:
             outputs.check_folder(self._path)
         else:
@@ -215,71 +237,67 @@ class _Target:
 
         if self._path is None:
             outputs.write_stdout(content + end)
-            return
-        outputs.write_file(self._path, content, force=self._force, ours=self._ours())
-        what = "intents" if self.format in _INTENTS else "edges"
-        notice(f"Successfully wrote {what} into {self._path}")
+        else:
+            outputs.write_file(self._path, content, force=self._force, ours=self._ours())
 
     def write_folder(self, files: dict[str, bytes]) -> None:
-        """Write a file for each client, and tell of those that an earlier export has left."""
+        """Write a file for each client, and see what an earlier export has left."""
         from network_mapper.cli import outputs  # noqa: PLC0415  as above
 
         assert self._path is not None
         stale = outputs.write_folder(self._path, files, force=self._force, ours=self._ours())
-        notice(f"Successfully wrote intents into {self._path}")
         if stale:
             more = f" and {len(stale) - _SHOWN} more" if len(stale) > _SHOWN else ""
-            warn(
-                f"{self._path} also holds what an earlier export wrote: {', '.join(stale[:_SHOWN])}{more}. "
-                "Remove what is no longer of use."
+            names = ", ".join(stale[:_SHOWN]) + more
+            self.warnings.append(
+                f"{self._path} also holds what an earlier export wrote: {names}. Remove what is no longer of use."
             )
 
 
-def _edges(count: int) -> str:
-    return "1 edge is" if count == 1 else f"{count} edges are"
+class _Left:
+    """What was left out, and why."""
 
-
-class _Notes:
-    """What was left out, told in one remark, and what is wrong with it, in warnings."""
-
-    def __init__(self, attempted: int) -> None:
-        self._reasons = []
-        self._warnings: list[str] = []
-        if attempted:
-            self._reasons.append(f"{attempted} only attempted (--include-attempted)")
+    def __init__(self, attempted: int, lookups: int) -> None:
+        self._reasons = {"only attempted (--include-attempted)": attempted, "only looked up": lookups}
+        self._left: Left | None = None
 
     def add(self, left: Left) -> None:
         """Add what has no place in ClientIntents."""
-        reasons = {
+        self._left = left
+        self._reasons |= {
             "out of the cluster (--include-internet)": left.internet,
             "from nodes, from outside the cluster, or from one of several workloads": left.clients,
             "to nodes or to one of several workloads": left.servers,
         }
-        self._reasons += [f"{count} {reason}" for reason, count in reasons.items() if count]
+
+    def notes(self) -> list[str]:
+        """What is as it should be."""
+        reasons = "; ".join(f"{count} {reason}" for reason, count in self._reasons.items() if count)
+        return [f"Edges left out: {reasons}."] if reasons else []
+
+    def warnings(self) -> list[str]:
+        """What is not."""
+        left = self._left
+        if left is None:
+            return []
+        lines = []
         if left.nameless:
-            self._warnings.append(
-                f"{_edges(left.nameless)} left out: an end has no name, or a namespace that no cluster can have."
-            )
+            lines.append(f"{_edges(left.nameless)} left out: an end has no name, or a namespace that cannot exist.")
         if left.azure:
-            self._warnings.append(
-                f"v1alpha3 has no place for actions in Azure, so {_edges(left.azure)} left out; "
-                "--output-version v2 has one."
+            lines.append(
+                f"{_edges(left.azure)} left out: v1alpha3 has no place for what is done in Azure, v2beta1 has."
             )
         for words, what, where in ((left.methods, "HTTP methods", "paths"), (left.operations, "operations", "topics")):
             if words:
-                named = ", ".join(f"{word!a}" for word in sorted(words)[:_SHOWN])
-                self._warnings.append(
-                    f"ClientIntents do not know the {what} {named}{', …' if len(words) > _SHOWN else ''}; "
-                    f"they are left out of {sum(words.values())} {where}."
+                named = ", ".join(ascii(word) for word in sorted(words)[:_SHOWN])
+                more = ", …" if len(words) > _SHOWN else ""
+                times = sum(words.values())
+                lines.append(
+                    f"ClientIntents do not know the {what} {named}{more}; they are left out of "
+                    f"{times} {where.removesuffix('s') if times == 1 else where}."
                 )
+        return lines
 
-    def tell(self, empty: bool) -> None:
-        """Tell it on stderr."""
-        if empty:
-            notice("No connections found.")
-        if self._reasons:
-            notice(f"Edges left out: {'; '.join(self._reasons)}.")
-        elif empty:
-            notice("'network-mapper list' with the same options says why.")
-        for warning in self._warnings:
-            warn(warning)
+
+def _edges(count: int) -> str:
+    return "1 edge is" if count == 1 else f"{count} edges are"

@@ -133,22 +133,14 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = Fals
 
 
 def write_stdout(content: bytes) -> None:
-    """Write to the standard output.
+    """Write to the standard output, and let it out at once.
 
     Raises:
-        CliError: It cannot be written to.
-        BrokenPipeError: Nobody reads it any more.
+        OSError: It cannot be written to, or nobody reads it any more; `cli.main` knows what to say.
     """
-    try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        with contextlib.suppress(OSError), open(os.devnull, "wb") as devnull:  # noqa: PTH123  a device, no path
-            os.dup2(devnull.fileno(), sys.stdout.fileno())  # its buffer must not fail again when the program ends
-        raise CliError(f"cannot write to the standard output: {error.strerror or error}.") from error
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 def file_name(name: str, ending: str) -> str:

@@ -44,15 +44,16 @@ _HEADER = ",".join(COLUMNS).encode()
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def to_csv(edges: Iterable[Edge]) -> bytes:
-    """A line of COLUMNS, then the edges sorted by client, server, port, protocol and service; UTF-8, lines end in CRLF.
+def to_csv(edges: Iterable[Edge], *, header: bool = True) -> bytes:
+    """A line of COLUMNS, if wanted, then the edges, sorted by client, server, port, protocol and service.
 
-    Where nothing is known a field is empty. Of several possible owners, the name holds all as `namespace/name`. Times
-    are RFC 3339. The details are a JSON object, as in `docs/list-document.md`.
+    It is UTF-8, and lines end in CRLF. Where nothing is known a field is empty. Of several possible owners, the name
+    holds all as `namespace/name`. Times are RFC 3339. The details are a JSON object, as in `docs/list-document.md`.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(COLUMNS)
+    if header:
+        writer.writerow(COLUMNS)
     for pair in group(edges):
         ends = [*_peer(pair.client), *_peer(pair.server)]
         for edge in sorted(pair.edges, key=lambda edge: (edge.port, edge.protocol, str(edge.service))):

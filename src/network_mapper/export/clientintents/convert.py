@@ -22,10 +22,11 @@ from network_mapper.export.clientintents.model import (
     Resource,
     ServiceTarget,
 )
+from network_mapper.export.selection import NO_VALUE
 from network_mapper.model import External, Service, ServiceRef, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from network_mapper.export.clientintents.model import Target
     from network_mapper.model import Edge, Peer
@@ -49,9 +50,6 @@ OPERATIONS = {
 CLOUDS = frozenset({"aws", "gcp", "azure"})
 API_SERVER = Service("kubernetes", "default")
 """The cluster's own API, which in many clusters is no pod."""
-NO_VALUE = "no_value"
-"""Stands for the value of a label that a client does not have."""
-
 _API_REF = ServiceRef(API_SERVER.name, API_SERVER.namespace)
 _ANY_METHOD = "ALL"
 
@@ -84,12 +82,12 @@ class Options(msgspec.Struct, frozen=True):
     Attributes:
         internet: Whether what lies outside the cluster is a target.
         azure_actions: Whether the version has a place for Azure's actions.
-        label_of: Value of the label that tells clients apart; None where their namespaces do.
+        labels: For each client the value of the label that tells them apart; None where their namespaces do.
     """
 
     internet: bool = False
     azure_actions: bool = True
-    label_of: Callable[[Workload], str | None] | None = None
+    labels: Mapping[Peer, str] | None = None
 
 
 class Converted(msgspec.Struct):
@@ -148,10 +146,9 @@ def _can_be_named(client: Workload, server: Peer) -> bool:
 
 def _key(client: Workload, options: Options) -> _Client:
     name = names.shown(client.name)
-    if options.label_of is None:
+    if options.labels is None:
         return name, client.kind, client.namespace
-    value = options.label_of(client)
-    return name, client.kind, NO_VALUE if value is None else value
+    return name, client.kind, options.labels.get(client, NO_VALUE)
 
 
 def _documents(drafts: Mapping[_Client, _Draft], twins: set[tuple[str, str]], left: Left) -> list[Document]:

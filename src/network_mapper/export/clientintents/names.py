@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _FOREIGN = re.compile(r"[^a-z0-9-]+", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _LONGEST = 253
+_LONGEST_KIND = 63
 _USUAL = ("Deployment", "StatefulSet", "DaemonSet")
 """The kinds that run for long. Of several workloads of one name, these keep it for their resource, in this order."""
 
@@ -44,7 +45,7 @@ def of_resource(workload: str, kind: str, taken: Container[str]) -> str:
     name = _bent(workload) or "workload"
     if name not in taken:
         return name
-    ending = _bent(kind)
+    ending = _bent(kind)[:_LONGEST_KIND]
     candidate = f"{name[: _LONGEST - len(ending) - 1]}-{ending}" if ending else name
     number = 1
     while candidate in taken:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 _PLAIN = re.compile(
     r"""
     (?: [^\s\-?:,\[\]{}\#&*!|>'"%@`]    # indicators begin something else
-      | [-?:](?=[^\s,\[\]{}]) )         # but these only before a space
+      | [-?:](?=[^\s]) )                # but these only before a space
     (?: [^\s:\#]                        # no other space than U+0020, and that not at the end
       | \ +(?=[^\s\#])                  # ' #' begins a comment
       | :(?=[^\s]) | \# )*              # ': ' ends a key
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,  # YAML knows no other blanks
 )
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _TYPED = re.compile(
