@@ -5,6 +5,7 @@ Names are short: all pods, services and owners are in namespace `shop`, but for 
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any, NamedTuple
 
 from kube import end, endpoint_slice, instant, kind_of, obj, pod, service
@@ -216,8 +217,17 @@ class Model:
 
     @once
     def at(self, address, when):
-        valid = {owner for owner, start, end in self.claims(address) if start <= when < end}
+        claims = self.claims(address)
+        if not claims and when >= instant(0) and self.has_gateway(address):
+            return {self.node()}
+        valid = {owner for owner, start, end in claims if start <= when < end}
         return {owner for owner in valid if owner[0] != "Service"} or valid
+
+    def has_gateway(self, address):
+        blocks = [block for item in self.of_kind("Node").values() for block in item["spec"].get("podCIDRs", [])]
+        return any(
+            len(own) > 2 and address in own[:2] for own in (list(map(str, ip_network(block))) for block in blocks)
+        )
 
     @once
     def control_plane(self):

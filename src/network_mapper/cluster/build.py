@@ -19,6 +19,7 @@ from network_mapper.cluster.address import canonical
 from network_mapper.cluster.endpoints import ServiceKey, Target
 from network_mapper.cluster.entries import FOREVER, NodeEntry, PodEntry, Port, ServiceEntry
 from network_mapper.cluster.objects import SERVICE_NAME_LABEL, EndpointSlice, milliseconds
+from network_mapper.cluster.own import is_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,6 +76,7 @@ def pod_entry(
         end=_pod_end(status, problems),
         named=named,
         hostname=(spec.hostname or "") if spec and spec.hostname != meta.name else "",
+        own=is_own(meta.labels or {}),
     )
 
 
@@ -123,13 +125,25 @@ def service_entry(service: Service, meta: ObjectMeta, namespace: str, problems: 
 def node_entry(node: Node, meta: ObjectMeta, problems: list[str]) -> NodeEntry:
     """Build a node's entry, without its pods."""
     listed = node.status.addresses or () if node.status else ()
-    cidrs = node.spec.pod_cidrs or () if node.spec else ()
+    cidrs = blocks(node.spec.pod_cidrs or () if node.spec else (), problems)
     return NodeEntry(
         name=sys.intern(meta.name),
         addresses=_addresses((item.address for item in listed if item.type in ("InternalIP", "ExternalIP")), problems),
-        pod_cidrs=blocks(cidrs, problems),
+        pod_cidrs=cidrs,
         start=created(meta, problems),
+        gateways=tuple(gateway for cidr in cidrs for gateway in _gateways(cidr)),
     )
+
+
+def _gateways(cidr: str) -> tuple[str, ...]:
+    """The addresses of a block of pods that network plugins give to the node itself.
+
+    A bridge, or the node's end of each pod's cable, has the first address that a host may have, and the node probes its
+    pods from there. Flannel's tunnel has the block's very first, from which the node's own programs speak to pods of
+    other nodes.
+    """
+    network = ipaddress.ip_network(cidr)
+    return tuple(str(network[place]) for place in range(2)) if network.num_addresses > 2 else ()
 
 
 def blocks(texts: Iterable[str], problems: list[str]) -> tuple[str, ...]:

@@ -69,6 +69,8 @@ class Changes:
         self.problems = Problems()
         self._claims = Claims()
         self._by_address = self._claims.by_address
+        self._gateways = Claims()
+        """What nodes have where nobody else does."""
         self._pods: dict[Key, PodEntry] = {}
         self._remembered = Remembered(remember, remember_most)
         self._services = ServiceTable()
@@ -269,7 +271,7 @@ class Changes:
         node = self._nodes.get(name)
         if node is not None:
             node.host_pods = _sorted_pods(pods)
-            for address in node.addresses:
+            for address in (*node.addresses, *node.gateways):
                 self._news.address(address)
         if not pods:
             del self._host_pods[name]
@@ -331,11 +333,17 @@ class Changes:
             for address in old.addresses:
                 self._claims.remove(address, old)
                 self._news.address(address)
+            for address in old.gateways:
+                self._gateways.remove(address, old)
+                self._news.address(address)
         if new is not None:
             new.host_pods = _sorted_pods(self._host_pods.get(name, []))
             self._nodes[name] = new
             for address in new.addresses:
                 self._claims.add(address, Claim(new, new.start, FOREVER))
+                self._news.address(address)
+            for address in new.gateways:
+                self._gateways.add(address, Claim(new, new.start, FOREVER))
                 self._news.address(address)
         self._blocks.put(f"{NODE} {name}", new.pod_cidrs if new else ())
 
@@ -410,7 +418,7 @@ class Changes:
         addresses = pod.addresses
         if pod.host_network:
             node = self._nodes.get(pod.node)
-            addresses = node.addresses if node else ()
+            addresses = (*node.addresses, *node.gateways) if node else ()
         for address in addresses:
             self._news.address(address)
         self._news.services(self._endpoints.services_of(key[1:]))

@@ -37,6 +37,7 @@ class PodEntry(msgspec.Struct, gc=False, eq=False):
         end: Until when (exclusive), `FOREVER` while it lives.
         named: Its workload's name was given to it, by annotation or label.
         hostname: `spec.hostname` where that is another than its name, else empty.
+        own: It is a part of this program.
     """
 
     namespace: str
@@ -52,6 +53,7 @@ class PodEntry(msgspec.Struct, gc=False, eq=False):
     end: int
     named: bool = False
     hostname: str = ""
+    own: bool = False
 
 
 class Port(msgspec.Struct, frozen=True, gc=False):
@@ -185,6 +187,7 @@ class NodeEntry(msgspec.Struct, eq=False):
         addresses: Internal and external ones, canonical.
         pod_cidrs: Blocks from which its pods and its bridge get their addresses.
         start: When it was registered.
+        gateways: Addresses in `pod_cidrs` that are the node's own where no pod has them: its bridge's and its tunnel's.
         host_pods: Pods that share its addresses, by namespace and name; those that are gone, too, while remembered.
     """
 
@@ -192,6 +195,7 @@ class NodeEntry(msgspec.Struct, eq=False):
     addresses: tuple[str, ...]
     pod_cidrs: tuple[str, ...]
     start: int
+    gateways: tuple[str, ...] = ()
     host_pods: tuple[PodEntry, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""What is known of each workload: its pods, its labels, whether it was given its name.
+"""What is known of each workload: its pods, its labels, whether it was given its name, whether it is a part of ours.
 
 Kept as pods come and go, because a status is asked for every few seconds and labels for every edge of an answer. Pods
 that are gone are remembered as a number, so that what their workload was called and labelled outlives them.
@@ -25,6 +25,7 @@ class Groups:
         self._groups: dict[Workload, _Group] = {}
         self._by_name: dict[tuple[str, str], tuple[Workload, ...]] = {}
         self._present = 0
+        self._own: set[Workload] = set()
 
     def shared(self, workload: Workload) -> Workload:
         """The equal workload that pods have already, else this one."""
@@ -38,6 +39,7 @@ class Groups:
         group.pods.append(pod)
         group.living += pod.end == FOREVER
         group.named += pod.named
+        self._count_own(group, pod, 1)
         if group.newest is not None and _age(pod) > _age(group.newest):
             group.newest = pod
 
@@ -47,6 +49,7 @@ class Groups:
         group.pods.remove(pod)
         group.living -= pod.end == FOREVER
         group.named -= pod.named
+        self._count_own(group, pod, -1)
         if group.newest is pod:
             group.newest = None
         self._present -= not group.pods
@@ -57,6 +60,7 @@ class Groups:
         group = self._group(pod.workload)
         group.gone += 1
         group.named += pod.named
+        self._count_own(group, pod, 1)
         group.last_labels = pod.labels
 
     def forget(self, pod: PodEntry) -> None:
@@ -64,7 +68,20 @@ class Groups:
         group = self._groups[pod.workload]
         group.gone -= 1
         group.named -= pod.named
+        self._count_own(group, pod, -1)
         self._leave(group)
+
+    def own(self) -> frozenset[Workload]:
+        """The workloads of which a pod, present or remembered, is a part of this program."""
+        return frozenset(self._own)
+
+    def _count_own(self, group: _Group, pod: PodEntry, count: int) -> None:
+        if pod.own:
+            group.own += count
+            if group.own:
+                self._own.add(group.workload)
+            else:
+                self._own.discard(group.workload)
 
     def living(self, workload: Workload) -> int:
         """How many pods of a workload have not ended."""
@@ -131,7 +148,7 @@ class Groups:
 
 
 class _Group:
-    __slots__ = ("gone", "last_labels", "living", "named", "newest", "pods", "workload")
+    __slots__ = ("gone", "last_labels", "living", "named", "newest", "own", "pods", "workload")
 
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
@@ -139,6 +156,7 @@ class _Group:
         self.newest: PodEntry | None = None
         self.living = 0
         self.named = 0
+        self.own = 0
         self.gone = 0
         self.last_labels: dict[str, str] = {}
 

@@ -66,6 +66,7 @@ __all__ = [
     "PodEntry",
     "Port",
     "ServiceEntry",
+    "by_name",
     "canonical",
 ]
 
@@ -109,12 +110,14 @@ class Index(Changes):
 
         Returns:
             The owner, with the span around `instant` in which this answer holds; several possible owners; or None.
-            Where a node and services share an address, the node: it is the only one that speaks from there.
+            Where a node and services share an address, the node: it is the only one that speaks from there. An address
+            that network plugins give to a node among those of its pods is the node's, unless a pod is known to have, or
+            to have had it.
         """
         held = self._by_address.get(address)
         if type(held) is Claim:
             return held if held.start <= instant < held.end else None
-        return None if held is None else self._claims.at(address, instant)
+        return self._gateways.at(address, instant) if held is None else self._claims.at(address, instant)
 
     def dialled(self, address: str, port: int, protocol: str, instant: int) -> Claim | Contested | None:
         """Who is reached at an address: like `at`, but where it is shared, the port decides.
@@ -134,7 +137,7 @@ class Index(Changes):
                 return held
             held = None
         if held is None and address not in self._control_plane:
-            return None
+            return self._gateways.at(address, instant) if address not in self._by_address else None
         return self._reached(address, port, protocol, instant)
 
     def node_of(self, address: str, instant: int) -> str:
@@ -305,6 +308,10 @@ class Index(Changes):
         """The labels of its newest pod, or of the last one that is remembered; not to be changed."""
         return self._groups.labels(workload)
 
+    def own_workloads(self) -> frozenset[Workload]:
+        """Those of which a pod, present or remembered, is a part of this program; see `own`."""
+        return self._groups.own()
+
     def is_named(self, workload: Workload) -> bool:
         """Whether one of its pods, present or remembered, has the name from an annotation or a label."""
         return self._groups.is_named(workload)
@@ -354,7 +361,7 @@ class Index(Changes):
             service = self._services.get(API_SERVICE)
             api = service if service and service.is_api(port, protocol) else None
         if not claims and api is None:
-            return None
+            return self._gateways.at(address, instant)
         if any(isinstance(claim.owner, NodeEntry) for claim in claims):
             self._dialled_nodes.add(address)
         on_nodes = self._services.on_nodes(port, protocol)

@@ -162,7 +162,8 @@ class Doors:
             return body
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         query = scope["query_string"].decode("latin-1")
-        reply = await self._door.handle(door.Request(scope["method"], query, content_type, body))
+        sender = door.Sender((scope.get("client") or ("",))[0], headers.get(b"user-agent", b"").decode("latin-1"))
+        reply = await self._door.handle(door.Request(scope["method"], query, content_type, body, sender))
         return Response(reply.body, reply.status, reply.headers)
 
     async def _read(self, headers: dict[bytes, bytes], receive: Receive) -> bytes | Response:
@@ -217,7 +218,7 @@ class Doors:
 
     async def _workloads(self, request: Request) -> Response:
         wanted = query.filter_of(request.query_params.multi_items())
-        return _json(query.workloads_document(self._state, wanted.namespaces))
+        return _json(query.workloads_document(self._state, wanted))
 
     async def _status(self, _: Request) -> Response:
         return _json(query.status_document(self._state, self._cluster.status(), self._clock()))
@@ -226,11 +227,11 @@ class Doors:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             return _problem(415, "Unsupported media type", f"A reset is sent with Content-Type: {JSON}.")
         try:
-            removed = await self._state.reset(self._writer, self._clock())
+            emptied = await self._state.reset(self._writer, self._clock())
         except StoreUnavailableError as error:
             return _busy(f"the map is empty, but that is not yet on disk: {error}")
-        _log.info("the map was reset", extra={"removed_edges": removed, "epoch": self._state.epoch})
-        return _json(ResetDocument(self._state.epoch, removed))
+        _log.info("the map was reset", extra={"removed_edges": emptied.edges, "epoch": emptied.epoch})
+        return _json(ResetDocument(emptied.epoch, emptied.edges, emptied.since, self._state.store, emptied.at))
 
     async def _openapi(self, _: Request) -> Response:
         return _json(openapi.document())

@@ -161,6 +161,8 @@ class Coverage:
                     connected=self.is_connected(node, now),
                     sources={source.name: source.seen for source in report.sources},
                     drops=report.drops,
+                    version=report.agent.rpartition("/")[2] if "/" in report.agent else "",
+                    clock_ahead=report.ahead,
                 )
             )
         return rows

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from network_mapper.cluster.index import Index
+    from network_mapper.mapper.graphql.door import Sender
     from network_mapper.mapper.intake import Intake
     from network_mapper.mapper.settings import MapperSettings
     from network_mapper.mapper.state import State
@@ -31,6 +32,9 @@ def open_door(state: State, writer: Writer, intake: Intake, settings: MapperSett
         except StoreUnavailableError as error:
             raise BusyError(f"the map is empty, but that is not yet on disk: {error}") from None
 
+    def heard(sender: Sender, operation: str) -> None:
+        state.senders.hear(sender.address, sender.agent, operation, clock())
+
     view = _View(state)
     return Door(
         Seams(
@@ -41,6 +45,7 @@ def open_door(state: State, writer: Writer, intake: Intake, settings: MapperSett
             clock=clock,
             switches=Switches(settings.enable_dns, settings.enable_tcp, settings.enable_sockets),
             by_address=view.is_by_address,
+            heard=heard,
         )
     )
 

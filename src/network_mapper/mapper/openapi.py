@@ -30,6 +30,7 @@ def _query(name: str, text: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
 
 
+_MAP = "The map. A parameter that is not known here is passed over and named in `ignored`."
 _NAMESPACE = _query("namespace", "Keep clients of this namespace; may be repeated.", {"type": "string"})
 
 
@@ -59,8 +60,12 @@ def document() -> dict[str, Any]:
                         _query("server", "Keep edges to the server with this name.", {"type": "string"}),
                         _query("since", "Count only what was seen from here on, to the minute.", _TIME),
                         _query("until", "Count only what was seen before.", _TIME),
+                        _query("labels", "Tell the labels of the edges' ends, in `workloads`.", {"type": "boolean"}),
                     ],
-                    "responses": {"200": _answer("The map.", "MapDocument"), "400": _problem("A wrong parameter.")},
+                    "responses": {
+                        "200": _answer(_MAP, "MapDocument"),
+                        "400": _problem("A parameter's value is wrong."),
+                    },
                 }
             },
             "/api/v1/workloads": {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from network_mapper import __version__
+from network_mapper.cluster.index import by_name
 from network_mapper.model import Ambiguous, Service, Workload
 from network_mapper.store.database import COUNTS, counts_between
 from network_mapper.wire.api import (
@@ -20,9 +21,14 @@ from network_mapper.wire.api import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from network_mapper.cluster.index import Index
     from network_mapper.mapper.graph import Entry
     from network_mapper.mapper.state import State
     from network_mapper.model import Edge, Peer
+
+
+_MOST_IGNORED = 16
+_LONGEST_NAME = 64
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -34,6 +40,8 @@ class Filter(msgspec.Struct, frozen=True):
         server: Name of the server.
         since: Start of a time range, milliseconds since the epoch.
         until: End of it, exclusive; 0 means now.
+        labels: Whether the labels of the ends are wanted.
+        ignored: Parameters that were given and are not known.
     """
 
     namespaces: frozenset[str] = frozenset()
@@ -41,6 +49,8 @@ class Filter(msgspec.Struct, frozen=True):
     server: str = ""
     since: int = 0
     until: int = 0
+    labels: bool = False
+    ignored: tuple[str, ...] = ()
 
     def takes_client(self, peer: Peer) -> bool:
         """Whether edges of this client are asked for."""
@@ -94,6 +104,11 @@ def read_range(path: str, wanted: Filter, now: int) -> Callable[[State], MapDocu
 
 
 def _document(state: State, wanted: Filter, now: int, edges: list[Edge]) -> MapDocument:
+    # Equal peers are one object, so ends are told apart by identity: comparing 10,000 of them would take milliseconds.
+    everything = len(edges) == len(state.graph)
+    peers = state.graph.peers()
+    ends = peers if everything else {id(peer): peer for edge in edges for peer in (edge.client, edge.server)}.values()
+    own = state.index.own_workloads()
     return MapDocument(
         store=state.store,
         epoch=state.epoch,
@@ -102,22 +117,38 @@ def _document(state: State, wanted: Filter, now: int, edges: list[Edge]) -> MapD
         since=wanted.since,
         until=wanted.until,
         edges=edges,
+        own=sorted((peer for peer in ends if isinstance(peer, Workload) and peer in own), key=by_name) if own else [],
+        workloads=_rows(state.index, ends) if wanted.labels else [],
+        ignored=list(wanted.ignored),
     )
 
 
-def workloads_document(state: State, namespaces: frozenset[str]) -> WorkloadsDocument:
+def _rows(index: Index, ends: Iterable[Peer]) -> list[WorkloadRow]:
+    workloads = sorted((peer for peer in ends if isinstance(peer, Workload)), key=by_name)
+    return [
+        WorkloadRow(
+            workload.name, workload.namespace, workload.kind, index.pods_of(workload), index.labels_of(workload)
+        )
+        for workload in workloads
+    ]
+
+
+def workloads_document(state: State, wanted: Filter) -> WorkloadsDocument:
     """Every workload of the cluster."""
     return WorkloadsDocument(
         [
             WorkloadRow(workload.name, workload.namespace, workload.kind, pods, labels)
             for workload, pods, labels in state.index.workloads()
-            if not namespaces or workload.namespace in namespaces
-        ]
+            if not wanted.namespaces or workload.namespace in wanted.namespaces
+        ],
+        ignored=list(wanted.ignored),
     )
 
 
 def status_document(state: State, cluster: ClusterStatus, now: int) -> Status:
     """The state of everything."""
+    watching = state.senders.watched_nodes(state.index, now)
+    covered = [node for node in state.index.nodes() if node in watching or state.coverage.is_connected(node, now)]
     return Status(
         version=__version__,
         store=state.store,
@@ -130,8 +161,10 @@ def status_document(state: State, cluster: ClusterStatus, now: int) -> Status:
         merged=state.merged,
         drops={reason.value: count for reason, count in sorted(state.drops.items())},
         sniffers=state.coverage.status(now),
-        uncovered_nodes=[node for node in state.index.nodes() if not state.coverage.is_connected(node, now)],
+        uncovered_nodes=[node for node in state.index.nodes() if node not in covered],
         cluster=cluster,
+        covered_nodes=covered,
+        senders=state.senders.status(state.index, now),
     )
 
 
@@ -142,22 +175,30 @@ class FilterError(ValueError):
 def filter_of(parameters: Iterable[tuple[str, str]]) -> Filter:
     """Read a query string's parameters.
 
+    What is not known is passed over and named in the answer, so that a newer program gets from an older mapper what
+    that can tell, and knows what it has to do by itself.
+
     Raises:
-        FilterError: A parameter is unknown or its value is wrong.
+        FilterError: The value of a known one is wrong.
     """
     namespaces = set()
     values: dict[str, str] = {}
+    ignored: dict[str, None] = {}
     for name, value in parameters:
         if name == "namespace":
             namespaces.add(value)
-        elif name in ("client", "server", "since", "until"):
+        elif name in ("client", "server", "since", "until", "labels"):
             values[name] = value
-        else:
-            raise FilterError(f"there is no parameter {name!r}; there are namespace, client, server, since, until")
+        elif len(ignored) < _MOST_IGNORED:
+            ignored[name[:_LONGEST_NAME]] = None
     since, until = _instant("since", values), _instant("until", values)
     if until and until <= since:
         raise FilterError("until must be later than since")
-    return Filter(frozenset(namespaces), values.get("client", ""), values.get("server", ""), since, until)
+    labels = values.get("labels", "false")
+    if labels not in ("true", "false"):
+        raise FilterError(f"labels takes true or false, not {labels!r:.60}")
+    client, server = values.get("client", ""), values.get("server", "")
+    return Filter(frozenset(namespaces), client, server, since, until, labels == "true", tuple(ignored))
 
 
 def _instant(name: str, values: dict[str, str]) -> int:

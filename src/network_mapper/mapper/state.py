@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from network_mapper.mapper.coverage import Coverage
 from network_mapper.mapper.decode import ReportError, decode
 from network_mapper.mapper.graph import Graph
 from network_mapper.mapper.merge import Merger, Rules
+from network_mapper.mapper.senders import Senders
 from network_mapper.model import Tally
 from network_mapper.store import Checkpoint, Database, StoreUnavailableError
 from network_mapper.wire.report import LEGACY_NODE, MSGPACK, Receipt
@@ -27,6 +28,22 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+class Emptied(NamedTuple):
+    """What a reset removed.
+
+    Attributes:
+        edges: How many.
+        since: Since when the map had been watching, milliseconds since the epoch; 0 when nobody watched.
+        epoch: Of the map that begins.
+        at: When that is.
+    """
+
+    edges: int
+    since: int
+    epoch: int
+    at: int
+
+
 class State:
     """The map, the sniffers, and what was counted on the way.
 
@@ -34,6 +51,7 @@ class State:
         index: Who has which address.
         graph: The edges.
         coverage: The sniffers.
+        senders: Who reports in GraphQL.
         drops: What did not reach the map, since the mapper started.
         reports: Reports received, since the mapper started.
         rows: Rows received, since the mapper started.
@@ -48,6 +66,7 @@ class State:
         self.index = index
         self.graph = Graph(max_edges)
         self.coverage = Coverage()
+        self.senders = Senders()
         self._merger = Merger(index, self.graph, self.coverage, rules)
         self._writing = asyncio.Lock()
         self._reset: tuple[int, int] | None = None
@@ -153,16 +172,17 @@ class State:
                 self.coverage.give_back(sequences)
                 raise
 
-    async def reset(self, writer: Writer, now: int) -> int:
-        """Empty the map, durably; returns how many edges it had.
+    async def reset(self, writer: Writer, now: int) -> Emptied:
+        """Empty the map, durably.
 
         Raises:
             StoreUnavailableError: The map is empty in memory and will be on disk as soon as that can be written.
         """
-        removed = self.graph.clear()
+        since = self.coverage.since(self.reset_at)
+        emptied = Emptied(self.graph.clear(), since, self.epoch + 1, now)
         self._merger.forget_all()
-        self.epoch += 1
+        self.epoch = emptied.epoch
         self.reset_at = self._merger.reset_at = now
         self._reset = (self.epoch, now)
         await self.checkpoint(writer, now)
-        return removed
+        return emptied

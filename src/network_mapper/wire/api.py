@@ -40,7 +40,9 @@ class MapDocument(msgspec.Struct):
         until: End of the time range that was asked for, else 0.
         edges: Sorted by client, then server, then service, port and protocol.
         own: Workloads among the edges' ends that are parts of this program, which lists leave out unless asked.
-        workloads: The edges' ends that are workloads of the cluster, with their labels, where they were asked for.
+        workloads: The edges' ends that are workloads of the cluster, with the labels of the newest pod, or of the last
+            that is remembered, where they were asked for; sorted.
+        ignored: Parameters of the query that this mapper does not know, so that more is told than was asked for.
     """
 
     store: str
@@ -52,16 +54,32 @@ class MapDocument(msgspec.Struct):
     edges: list[Edge]
     own: list[Workload] = []
     workloads: list[WorkloadRow] = []
+    ignored: list[str] = []
 
 
 class WorkloadsDocument(msgspec.Struct):
-    """Every workload the mapper knows, whether or not it was seen to speak."""
+    """Every workload the mapper knows, whether or not it was seen to speak; `ignored` as in `MapDocument`."""
 
     workloads: list[WorkloadRow]
+    ignored: list[str] = []
 
 
 class SnifferStatus(msgspec.Struct):
-    """One node's sniffer as the mapper last heard of it."""
+    """One node's sniffer as the mapper last heard of it, through the report door.
+
+    Attributes:
+        node: Its name.
+        agent: Program and version, as the sniffer says them.
+        boot: Chosen anew at each of its starts.
+        started: When it began to watch.
+        last_report: When it was last heard.
+        reports: Heard since the mapper started.
+        connected: Whether it was heard lately.
+        sources: How much each of its ways of watching has seen since its start.
+        drops: What it has dropped since its start, by `model.Drop`.
+        version: Of the program, where `agent` tells it.
+        clock_ahead: By how many milliseconds at least the node's clock is ahead of the mapper's, negative when behind.
+    """
 
     node: str
     agent: str
@@ -72,6 +90,30 @@ class SnifferStatus(msgspec.Struct):
     connected: bool
     sources: dict[str, int]
     drops: dict[str, int]
+    version: str = ""
+    clock_ahead: int = 0
+
+
+class SenderStatus(msgspec.Struct):
+    """Somebody who reports in the GraphQL of the Otterize network mapper, which names no node and no program.
+
+    Attributes:
+        address: Where the requests come from; empty over a Unix socket.
+        node: Whose address that is, or on which its pod runs; empty where it is not known.
+        workload: Of the pod that has the address; empty where it is no pod's.
+        agent: The program as it calls itself to HTTP servers, which may be no more than its library.
+        reports: Heard since the mapper started, by operation, such as `reportCaptureResults`.
+        last_report: When it was last heard.
+        watches: Whether it was heard lately with what sniffers report.
+    """
+
+    address: str
+    node: str
+    workload: str
+    agent: str
+    reports: dict[str, int]
+    last_report: int
+    watches: bool
 
 
 class ResourceStatus(msgspec.Struct):
@@ -147,8 +189,10 @@ class Status(msgspec.Struct):
         merged: Rows that went into the map.
         drops: The other rows, by `model.Drop`.
         sniffers: By node name.
-        uncovered_nodes: Nodes of the cluster that no connected sniffer watches.
+        uncovered_nodes: Nodes of the cluster that no connected sniffer watches, and no sender that `watches`.
         cluster: The Kubernetes side.
+        covered_nodes: The others.
+        senders: Who reports in GraphQL, by address.
     """
 
     version: str
@@ -164,10 +208,23 @@ class Status(msgspec.Struct):
     sniffers: list[SnifferStatus]
     uncovered_nodes: list[str]
     cluster: ClusterStatus
+    covered_nodes: list[str] = []
+    senders: list[SenderStatus] = []
 
 
 class ResetDocument(msgspec.Struct):
-    """The answer to a reset."""
+    """The answer to a reset.
+
+    Attributes:
+        epoch: Of the map that begins.
+        removed_edges: How many edges the former one had.
+        removed_since: Since when that had been watching, as its `MapDocument.watching_since`.
+        store: Identity of the map; the same before and after.
+        reset_at: When it was emptied, on the mapper's clock: what was seen before does not count.
+    """
 
     epoch: int
     removed_edges: int
+    removed_since: int = 0
+    store: str = ""
+    reset_at: int = 0

@@ -189,6 +189,42 @@ def test_addresses_inside_the_blocks_of_pods_and_services_are_known(index):
     assert not index.is_inside(ipaddress.ip_address("10.0.1.255"))
 
 
+def test_a_node_has_the_first_two_addresses_of_its_pods_blocks(index):
+    apply(index, node("n1", "192.168.0.1", podCIDRs=["10.0.0.0/24", "fd00::/64"]))
+    for address in ("10.0.0.0", "10.0.0.1", "fd00::", "fd00::1"):
+        assert index.at(address, LATER).owner.name == "n1"
+        assert index.dialled(address, 8080, "tcp", LATER).owner.name == "n1"
+    for address in ("10.0.0.2", "10.0.1.1", "fd00::2"):
+        assert index.at(address, LATER) is None
+
+
+def test_a_pod_with_such_an_address_has_it_also_when_it_is_gone(index):
+    item = web("10.0.0.1")
+    apply(index, node("n1", podCIDRs=["10.0.0.0/24"]), item)
+    assert workload_at(index, "10.0.0.1").name == "web-1"
+    index.delete("Pod", "shop", item["metadata"]["name"], LATER + 5000)
+    assert workload_at(index, "10.0.0.1").name == "web-1"
+    assert index.at("10.0.0.1", LATER + 10_000) is None
+
+
+def test_a_block_of_two_addresses_or_less_has_no_bridge(index):
+    apply(index, node("n1", podCIDRs=["10.0.0.0/31", "10.0.0.5/32"]))
+    for address in ("10.0.0.0", "10.0.0.1", "10.0.0.5"):
+        assert index.at(address, LATER) is None
+
+
+def test_a_node_that_leaves_takes_the_address_of_its_bridge_along(index):
+    told = []
+    index.on_change = told.append
+    item = node("n1", podCIDRs=["10.0.0.0/24"])
+    apply(index, item)
+    assert {"10.0.0.0", "10.0.0.1"} <= set(told)
+    told.clear()
+    delete(index, item)
+    assert {"10.0.0.0", "10.0.0.1"} <= set(told)
+    assert index.at("10.0.0.1", LATER) is None
+
+
 # Who a pod is
 
 

@@ -87,7 +87,11 @@ old_endpoints = st.builds(
     st.sampled_from(SERVICES),
     some_addresses,
 )
-nodes = st.builds(node, st.just("n1"), st.sampled_from(ADDRESSES))
+nodes = st.builds(
+    lambda address, blocks: node("n1", address, podCIDRs=blocks),
+    st.sampled_from(ADDRESSES),
+    st.lists(st.sampled_from(["10.0.0.0/30", "10.0.0.2/31", "fd00::/126"]), max_size=2),
+)
 api = some_addresses.flatmap(lambda ips: st.sampled_from(list(api_objects(ips))))
 
 

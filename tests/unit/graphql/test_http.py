@@ -1,5 +1,6 @@
 """The rules of the model's server: what may be asked how, and the status of each kind of error."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import urllib.parse
 
 import pytest
 
+from network_mapper.mapper.graphql import Request, Sender
 from network_mapper.mapper.intake import BusyError
 
 WHEN = "2025-06-10T08:28:35.123456789Z"
@@ -240,6 +242,32 @@ def test_error_of_a_variable_names_its_place(behind):
     _, content = behind.ask(TCP, tcp(destinationPort="x"))
     expected = ["variable", "results", "results", 0, "destinations", 0, "destinationPort"]
     assert content["errors"][0]["path"] == expected
+
+
+def test_a_mutation_of_which_a_later_part_is_refused_does_nothing(behind):
+    seen = {"srcIp": "10.0.0.1", "srcHostname": "", "destinations": []}
+    good = seen | {"destinations": [{"destination": "10.0.0.2", "lastSeen": "2025-06-10T08:28:36Z"}]}
+    bad = seen | {"destinations": [{"destination": "10.0.0.2", "lastSeen": "yesterday"}]}
+    document = """mutation ($good: CaptureTCPResults!, $bad: CaptureTCPResults!) {
+        resetCapture
+        first: reportTCPCaptureResults(results: $good)
+        second: reportTCPCaptureResults(results: $bad)
+    }"""
+    _, refused = behind.ask(document, {"good": {"results": [good]}, "bad": {"results": [bad]}})
+    assert "errors" in refused
+    assert (behind.taken, behind.resets) == ([], 0)
+    behind.data(document, {"good": {"results": [good]}, "bad": {"results": [good]}})
+    assert (len(behind.taken), behind.resets) == (2, 1)
+
+
+def test_who_reports_and_how_is_passed_on_when_it_was_taken(behind):
+    heard = []
+    door = behind.door
+    door._seams = door._seams._replace(heard=lambda *told: heard.append(told))
+    sender = Sender("192.168.1.1", "Go-http-client/1.1")
+    body = json.dumps({"query": TCP, "variables": {"results": {"results": []}}}).encode()
+    asyncio.run(door.handle(Request("POST", "", "application/json", body, sender)))
+    assert heard == [(sender, "reportTCPCaptureResults")]
 
 
 def test_unknown_enumeration_value_refuses_the_whole_mutation(behind):

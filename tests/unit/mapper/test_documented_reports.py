@@ -63,4 +63,6 @@ def test_the_map_shows_what_was_reported(answers):
 
 def test_status_and_reset_answer(answers):
     assert [sniffer["node"] for sniffer in answers[4]["sniffers"]] == ["node-1"]
-    assert answers[5] == {"epoch": 2, "removed_edges": 2}
+    emptied = answers[5]
+    assert (emptied["epoch"], emptied["removed_edges"], emptied["store"]) == (2, 2, answers[0]["store"])
+    assert emptied["reset_at"] >= answers[4]["now"]

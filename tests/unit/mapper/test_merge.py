@@ -3,7 +3,8 @@
 import itertools
 
 import pytest
-from cluster_objects import NOW
+from cluster_objects import NOW, pod
+from kube import apply as apply_objects
 
 from network_mapper.model import Drop, Kind, Tally
 from network_mapper.wire.report import Client, Flow, Lookup, Report
@@ -267,11 +268,22 @@ class TestRemembering:
         assert edges() == {(WEB, DB, None, 5432, "tcp"): (1, 0, 0, 0)}
 
     def test_a_client_that_leaves_is_forgotten(self, apply, index):
+        client = Client("10.0.1.2", connections=[flow("10.0.0.1", 80)])
+        assert apply(report(client, node="node-b")) == {}
+        index.delete("Pod", "shop", "db-0")
+        later = NOW + 3_600_000
+        assert apply(report(client, node="node-b", base=later), now=later) == {"client_unknown": 1}
+
+    def test_a_pod_that_takes_the_address_of_a_bridge_has_it(self, apply, index, edges):
+        index.delete("Pod", "shop", "web-1-a")
         client = Client("10.0.0.1", connections=[flow("10.0.1.2", 5432)])
         assert apply(report(client)) == {}
-        index.delete("Pod", "shop", "web-1-a")
-        later = NOW + 3_600_000
-        assert apply(report(client, base=later), now=later) == {"client_unknown": 1}
+        apply_objects(index, pod("web-1-c", "node-a", "10.0.0.1", ("ReplicaSet", "web-1")))
+        assert apply(report(client)) == {}
+        assert edges() == {
+            ("Node:node-a", DB, None, 5432, "tcp"): (1, 0, 0, 0),
+            (WEB, DB, None, 5432, "tcp"): (1, 0, 0, 0),
+        }
 
     def test_a_service_that_leaves_takes_its_name_along(self, apply, index):
         client = Client("10.0.0.1", lookups=[Lookup("db.shop.svc.cluster.local", 1, 0, 0)])

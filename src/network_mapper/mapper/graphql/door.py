@@ -40,6 +40,13 @@ _RETRY_AFTER: Final = "1"
 _MOST_PARAMETERS: Final = 16
 
 
+class Sender(NamedTuple):
+    """Who asks: the address, empty where there is none, and the program as it calls itself (User-Agent)."""
+
+    address: str = ""
+    agent: str = ""
+
+
 class Request(NamedTuple):
     """An HTTP request.
 
@@ -48,12 +55,14 @@ class Request(NamedTuple):
         query: The query string, not decoded.
         content_type: Empty where there is none.
         body: As it came; its size is the caller's to bound.
+        sender: Who asks.
     """
 
     method: str
     query: str = ""
     content_type: str = ""
     body: bytes = b""
+    sender: Sender = Sender()
 
 
 class Reply(NamedTuple):
@@ -84,6 +93,7 @@ class Seams(NamedTuple):
         clock: Milliseconds since the epoch.
         switches: Which evidence is taken.
         by_address: Whether every sighting of an edge named a server that did not resolve, beside its address that did.
+        heard: Told who has reported, and by which mutation.
     """
 
     take: Callable[[list[Client], int, Tally], Awaitable[None]]
@@ -93,12 +103,23 @@ class Seams(NamedTuple):
     clock: Callable[[], int]
     switches: Switches = Switches()
     by_address: Callable[[Edge], bool] | None = None
+    heard: Callable[[Sender, str], None] = lambda _sender, _operation: None
 
 
 class _Envelope(msgspec.Struct):
     query: str | None = None
     operation_name: str | None = msgspec.field(name="operationName", default=None)
     variables: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Sightings(NamedTuple):
+    """What one mutation reports: rows, what their times are relative to, and what was dropped in decoding."""
+
+    field: str
+    key: str
+    clients: list[Client]
+    base: int
+    drops: Tally
 
 
 class _Call(NamedTuple):
@@ -166,9 +187,9 @@ class Door:
         if plan.report is not None:
             report = self._fast(plan.report, call.variables)
             if report is not None:
-                await self._report(plan.report.field, plan.report.key, report)
+                await self._take(self._read(plan.report.field, plan.report.key, report), request.sender)
                 return b'{"data":{' + _encode(plan.report.key) + b":true}}"
-        return await self._run(plan, call.variables)
+        return await self._run(plan, call.variables, request.sender)
 
     def _fast(self, report: FastReport, variables: msgspec.Raw | bytes) -> Any:
         """A report whose variables need no coercion; None where they do, or are wrong."""
@@ -184,24 +205,30 @@ class Door:
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return None
 
-    async def _run(self, plan: Plan, variables: msgspec.Raw | bytes) -> bytes:
-        """Run an operation by GraphQL's rules."""
+    async def _run(self, plan: Plan, variables: msgspec.Raw | bytes, sender: Sender) -> bytes:
+        """Run an operation by GraphQL's rules. A mutation of several fields is read whole before any is carried out."""
         from network_mapper.mapper.graphql.run import Run  # noqa: PLC0415  needs the library
 
         run = Run(plan, _variables(variables))
         if not plan.is_mutation:
             return run.query(self._seams)
-        fields = []
+        fields: dict[str, Any] = {}
+        steps: list[_Sightings | str] = []
         for field in run.mutations():
+            fields[field.key] = "Mutation" if field.name == "__typename" else True
             if field.name == "resetCapture":
-                await self._reset(field.key)
+                steps.append(field.key)
             elif field.name != "__typename":
                 name, _, kind = inputs.ARGUMENTS[field.name]
-                await self._report(field.name, field.key, msgspec.convert(field.arguments[name], kind))
-            fields.append((field.key, "Mutation" if field.name == "__typename" else True))
-        return _encode({"data": dict(fields)})
+                steps.append(self._read(field.name, field.key, msgspec.convert(field.arguments[name], kind)))
+        for step in steps:
+            if isinstance(step, str):
+                await self._reset(step)
+            else:
+                await self._take(step, sender)
+        return _encode({"data": fields})
 
-    async def _report(self, field: str, key: str, value: Any) -> None:
+    def _read(self, field: str, key: str, value: Any) -> _Sightings:
         now = self._seams.clock()
         batch = Batch(now)
         try:
@@ -212,8 +239,12 @@ class Door:
         if self._off.get(field):
             seen = sum(len(source.destinations) for source in value.results)
             clients, drops = [], Tally({Drop.REPORT_SWITCHED_OFF: seen} if seen else {})
-        if clients or drops:
-            await self._guarded(self._seams.take(clients, now, drops), key)
+        return _Sightings(field, key, clients, now, drops)
+
+    async def _take(self, seen: _Sightings, sender: Sender) -> None:
+        if seen.clients or seen.drops:
+            await self._guarded(self._seams.take(seen.clients, seen.base, seen.drops), seen.key)
+        self._seams.heard(sender, seen.field)
 
     async def _reset(self, key: str) -> None:
         await self._guarded(self._seams.reset(), key)
