@@ -217,7 +217,7 @@ class ModelSource:
         """There is none."""
         raise NoStatusError(
             f"the mapper at {self.where} has no status to show: it knows only the GraphQL of the Otterize network "
-            "mapper. It answers; 'network-mapper list' shows its map."
+            "mapper. 'network-mapper list' shows its map."
         )
 
     def reset(self) -> ResetDocument:
