@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from network_mapper.cli.errors import CliError
-from network_mapper.cli.sources.base import MapQuery
+from network_mapper.cli.sources.base import MapQuery, NoStatusError
 from network_mapper.export.labels import clean, namespace_of
 from network_mapper.export.selection import ways
 from network_mapper.export.times import age
@@ -80,7 +79,7 @@ def explain(source: MapSource, answer: MapDocument, selection: Selection, key: s
         return [NOTHING, f"No edge of those that were seen ({len(answer.edges)}) passes all of these filters."]
     try:
         status = source.status()
-    except CliError:  # a file, or a mapper that knows only the model's queries: there is nothing more to learn
+    except NoStatusError:  # a file, or a mapper that knows only the model's queries: there is nothing more to learn
         return [NOTHING]
     if not status.edges:
         return [NOTHING, *_empty_map(status, source.where)]

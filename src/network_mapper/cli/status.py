@@ -6,25 +6,31 @@ from typing import TYPE_CHECKING
 
 import click
 
-from network_mapper.cli.command import Command, output_option
+from network_mapper.cli.command import Command, notice, output_option, state
 from network_mapper.cli.options import connection_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from network_mapper.cli.sources.base import Connection
-    from network_mapper.wire.api import SnifferStatus, Status
+    from network_mapper.wire.api import SenderStatus, SnifferStatus, Status
 
 _EXAMPLES = [
     ("status", "for people"),
+    ("status -o wide", "also what each way of watching saw, and each kind of object that is read of the cluster"),
     ("status -o json", "for a program, as the mapper answers it (times in milliseconds since the epoch)"),
 ]
+_SKEW = 1_000
+"""Milliseconds by which a node's clock may differ from the mapper's before it is worth a word."""
 
 
 def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _mapper(status: Status, url: str) -> list[str]:
+def _mapper(status: Status, where: str) -> list[str]:
     from network_mapper.cli.empty import describe_drop, is_rows  # noqa: PLC0415  --help needs no model
+    from network_mapper.export.labels import clean  # noqa: PLC0415  likewise
     from network_mapper.export.times import age, rfc3339  # noqa: PLC0415  likewise
 
     if status.watching_since:
@@ -32,9 +38,9 @@ def _mapper(status: Status, url: str) -> list[str]:
     else:
         since = "nobody watches yet"
     lines = [
-        f"Mapper {status.version} at {url}",
+        f"Mapper {clean(status.version)} at {where}",
         f"  Map: {_plural(status.edges, 'edge')}, {since}",
-        f"  Store: {status.store}, epoch {status.epoch}"
+        f"  Store: {clean(status.store)}, epoch {status.epoch}"
         + (f", emptied {age(status.now - status.reset_at)} ago" if status.reset_at else ""),
     ]
     dropped = sum(count for reason, count in status.drops.items() if is_rows(reason))
@@ -62,60 +68,164 @@ def _cluster(status: Status) -> list[str]:
         states: dict[str, int] = {}
         for resource in cluster.resources:
             states[resource.state] = states.get(resource.state, 0) + 1
-        told = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        told = ", ".join(f"{count} {clean(name)}" for name, count in sorted(states.items()))
         lines.append(f"  {len(cluster.resources)} kinds of objects: {told}")
     return lines + [f"  Problem: {clean(problem)}" for problem in cluster.problems]
 
 
-def _row(sniffer: SnifferStatus, now: int) -> tuple[str, str, str, str, str, str]:
+def _version(sniffer: SnifferStatus, mapper: str) -> str:
+    """Program and version of a sniffer, marked where the mapper has another version."""
     from network_mapper.export.labels import clean  # noqa: PLC0415  --help needs no model
-    from network_mapper.export.times import age  # noqa: PLC0415  likewise
 
-    return (
-        clean(sniffer.node),
-        "connected" if sniffer.connected else "silent",
-        age(now - sniffer.last_report) + " ago",
-        str(sniffer.reports),
-        clean(sniffer.agent) or "-",
-        ", ".join(f"{clean(name)} {count}" for name, count in sorted(sniffer.sources.items())) or "-",
-    )
+    version = sniffer.version or sniffer.agent.partition("/")[2]
+    mark = f" (mapper: {clean(mapper)})" if version and version != mapper else ""
+    return (clean(sniffer.agent) or "-") + mark
+
+
+def _indented(header: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> list[str]:
+    from network_mapper.export import table  # noqa: PLC0415  --help needs none
+
+    return ["  " + line for line in table.render(header, rows, right, headers=state().headers).splitlines()]
+
+
+def _ago(then: int, now: int) -> str:
+    from network_mapper.export.times import ago  # noqa: PLC0415  --help needs none
+
+    return ago(then, now)
 
 
 def _sniffers(status: Status) -> list[str]:
     from network_mapper.cli.empty import describe_drop  # noqa: PLC0415  --help needs no model
-    from network_mapper.export import table  # noqa: PLC0415  likewise
-    from network_mapper.export.labels import clean  # noqa: PLC0415  likewise
+    from network_mapper.export.labels import clean, named  # noqa: PLC0415  likewise
+    from network_mapper.export.times import age  # noqa: PLC0415  likewise
 
     connected = sum(sniffer.connected for sniffer in status.sniffers)
     lines = [f"Sniffers: {connected} of {len(status.sniffers)} connected" if status.sniffers else "Sniffers: none yet"]
     if status.sniffers:
-        header = ("NODE", "STATE", "LAST REPORT", "REPORTS", "AGENT", "SEEN BY SOURCE")
-        rows = [_row(sniffer, status.now) for sniffer in status.sniffers]
-        lines += ["  " + line for line in table.render(header, rows, right=frozenset({2, 3})).splitlines()]
+        rows = [
+            (
+                named(sniffer.node),
+                "connected" if sniffer.connected else "silent",
+                _ago(sniffer.last_report, status.now),
+                str(sniffer.reports),
+                _version(sniffer, status.version),
+            )
+            for sniffer in status.sniffers
+        ]
+        lines += _indented(("NODE", "STATE", "LAST REPORT", "REPORTS", "AGENT"), rows, frozenset({2, 3}))
     for sniffer in status.sniffers:
+        if abs(sniffer.clock_ahead) > _SKEW:
+            direction = "ahead of" if sniffer.clock_ahead > 0 else "behind"
+            lines.append(
+                f"  The clock of {named(sniffer.node)} is {age(abs(sniffer.clock_ahead))} {direction} the mapper's"
+            )
         lost = [describe_drop(reason, count) for reason, count in sorted(sniffer.drops.items()) if count]
         if lost:
             lines.append(f"  Not reported by {clean(sniffer.node)}:")
             lines += [f"    {line}" for line in lost]
-    if status.uncovered_nodes:
-        lines.append(f"Nodes without a sniffer: {', '.join(clean(node) for node in status.uncovered_nodes)}")
     return lines
 
 
-def render(status: Status, url: str) -> str:
-    """The status as text for people; `url` is where the mapper answered."""
-    return "\n".join([*_mapper(status, url), *_cluster(status), *_sniffers(status)]) + "\n"
+def _senders(senders: Sequence[SenderStatus], now: int) -> list[str]:
+    """Who reports in the model's GraphQL."""
+    if not senders:
+        return []
+    from network_mapper.export.labels import clean  # noqa: PLC0415  --help needs no model
+
+    rows = [
+        (
+            clean(sender.address) or "-",
+            clean(sender.node) or "-",
+            clean(sender.workload) or "-",
+            "watches" if sender.watches else "-",
+            _ago(sender.last_report, now),
+            str(sum(sender.reports.values())),
+            clean(sender.agent) or "-",
+        )
+        for sender in senders
+    ]
+    header = ("ADDRESS", "NODE", "WORKLOAD", "STATE", "LAST REPORT", "REPORTS", "AGENT")
+    return [f"Reports in GraphQL: from {_plural(len(senders), 'sender')}", *_indented(header, rows, frozenset({4, 5}))]
+
+
+def _nodes(status: Status) -> list[str]:
+    """Which nodes are watched, as far as the mapper knows the cluster's nodes."""
+    from network_mapper.export.labels import clean  # noqa: PLC0415  --help needs no model
+
+    # Older mappers do not name the nodes that are covered.
+    total = max(status.cluster.nodes, len(status.uncovered_nodes) + len(status.covered_nodes))
+    if not total:
+        return []
+    lines = [f"Nodes: {total - len(status.uncovered_nodes)} of {total} watched"]
+    if status.uncovered_nodes:
+        lines.append(f"  Without a sniffer: {', '.join(clean(node) for node in status.uncovered_nodes)}")
+    return lines
+
+
+def _sources(status: Status) -> list[str]:
+    from network_mapper.export.labels import clean, named  # noqa: PLC0415  --help needs no model
+
+    rows = [
+        (named(sniffer.node), clean(name), str(seen))
+        for sniffer in status.sniffers
+        for name, seen in sorted(sniffer.sources.items())
+    ]
+    return (
+        ["Seen by each way of watching:", *_indented(("NODE", "SOURCE", "SEEN"), rows, frozenset({2}))] if rows else []
+    )
+
+
+def _resources(status: Status) -> list[str]:
+    """What is read of the cluster, kind by kind."""
+    from network_mapper.export.labels import clean  # noqa: PLC0415  --help needs no model
+
+    if not status.cluster.resources:
+        return []
+    rows = [
+        (
+            clean(resource.resource),
+            clean(resource.state),
+            str(resource.objects),
+            str(resource.lists),
+            str(resource.events),
+            str(resource.errors),
+            str(resource.malformed),
+            _ago(resource.last_event, status.now),
+        )
+        for resource in status.cluster.resources
+    ]
+    header = ("RESOURCE", "STATE", "OBJECTS", "LISTS", "EVENTS", "ERRORS", "MALFORMED", "LAST HEARD")
+    lines = ["Read of the cluster:", *_indented(header, rows, frozenset({2, 3, 4, 5, 6, 7}))]
+    for resource in status.cluster.resources:
+        if resource.last_error:
+            lines.append(f"  {clean(resource.resource)}: {clean(resource.last_error)}")
+        if resource.grant:
+            lines.append(f"  To read {clean(resource.resource)}, grant: {clean(resource.grant)}")
+    return lines
+
+
+def render(status: Status, where: str, *, wide: bool = False) -> str:
+    """The status as text for people; `where` the mapper answered, and with `wide` what each part has seen and read."""
+    lines = [*_mapper(status, where), *_cluster(status), *_sniffers(status), *_senders(status.senders, status.now)]
+    lines += _nodes(status)
+    if wide:
+        lines += [*_sources(status), *_resources(status)]
+    return "\n".join(lines) + "\n"
 
 
 @click.command(cls=Command, examples=_EXAMPLES)
-@output_option("text", "json", "yaml")
+@output_option("text", "json", "yaml", "wide")
 @connection_options
 def command(output: str, connection: Connection) -> None:
     """Show what watches, what reports, and what did not reach the map.
 
     Every row that a sniffer reported is either merged into the map or dropped for one of the reasons listed, so the
     numbers add up. A node without a sniffer is named: what runs there is missing from the map as a client.
+
+    A saved map, and a mapper that knows only the GraphQL of the Otterize network mapper, have no status; to ask for it
+    is an error (exit code 1).
     """
+    from network_mapper import __version__  # noqa: PLC0415  as the others
     from network_mapper.cli.sources.open import open_source  # noqa: PLC0415  --help needs no HTTP client
     from network_mapper.export import encode  # noqa: PLC0415  likewise
 
@@ -127,5 +237,10 @@ def command(output: str, connection: Connection) -> None:
         case "yaml":
             text = encode.to_yaml(status)
         case _:
-            text = render(status, source.where)
+            text = render(status, source.where, wide=output == "wide")
     click.echo(text, nl=False)
+    if status.version != __version__:
+        notice(
+            f"This command line is version {__version__} and the mapper {status.version}: what only one of them knows "
+            "is not shown."
+        )

@@ -24,7 +24,10 @@ class Result(NamedTuple):
 
 
 class StubMapper:
-    """Answers by path; each request is kept. `broken` replaces every answer with (status, body)."""
+    """Answers by path; each request is kept. `broken` replaces every answer with (status, body).
+
+    A request for the map that names a namespace gets `map`, any other `everywhere`; both are the same at first.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -48,6 +51,7 @@ class StubMapper:
             ],
         )
         self.everywhere = self.map
+        self.reset = ResetDocument(2, 3)
         self.status = Status(
             version="0.1.0",
             store="map-1",
@@ -93,7 +97,7 @@ class StubMapper:
         documents = {
             "/api/v1/map": filtered,
             "/api/v1/status": self.status,
-            "/api/v1/reset": ResetDocument(2, 3),
+            "/api/v1/reset": self.reset,
         }
         return 200, msgspec.json.encode(documents[path.split("?")[0]])
 

@@ -2,7 +2,9 @@ import json
 
 import yaml
 
-from network_mapper.wire.api import ResourceStatus
+from network_mapper.wire.api import ResourceStatus, SenderStatus
+
+NOW = 1_800_000_000_000
 
 TEXT = """\
 Mapper 0.1.0 at {url}
@@ -14,12 +16,13 @@ Cluster: snapshot cluster.yaml
   12 pods, 11 services, 3 nodes, 10 workloads
   Problem: 2 pods share 10.0.0.9
 Sniffers: 1 of 2 connected
-  NODE    STATE      LAST REPORT  REPORTS  AGENT                 SEEN BY SOURCE
-  node-a  connected       2s ago       60  network-mapper/0.1.0  ring 900
-  node-b  silent          1m ago        7  -                     -
+  NODE    STATE      LAST REPORT  REPORTS  AGENT
+  node-a  connected       2s ago       60  network-mapper/0.1.0
+  node-b  silent          1m ago        7  -
   Not reported by node-b:
     12 packets ring_overflow: the packet ring was full: raise --ring-size
-Nodes without a sniffer: node-b, node-c
+Nodes: 1 of 3 watched
+  Without a sniffer: node-b, node-c
 """
 
 
@@ -51,10 +54,101 @@ def test_only_rows_add_up_to_the_rows(ask, mapper):
 
 
 def test_text_of_a_mapper_that_nobody_reports_to(ask, mapper):
-    mapper.status.sniffers, mapper.status.watching_since, mapper.status.uncovered_nodes = [], 0, []
+    mapper.status.sniffers, mapper.status.watching_since = [], 0
+    mapper.status.uncovered_nodes = ["node-a", "node-b", "node-c"]
     out = ask("status").out
     assert "nobody watches yet" in out
-    assert out.endswith("Sniffers: none yet\n")
+    assert out.endswith("Sniffers: none yet\nNodes: 0 of 3 watched\n  Without a sniffer: node-a, node-b, node-c\n")
+
+
+def test_a_cluster_without_nodes_has_no_word_about_them(ask, mapper):
+    mapper.status.uncovered_nodes, mapper.status.cluster.nodes = [], 0
+    assert "Nodes:" not in ask("status").out
+
+
+def test_nodes_that_the_mapper_names_as_covered_count(ask, mapper):
+    mapper.status.covered_nodes, mapper.status.cluster.nodes = ["node-a", "node-d"], 0
+    assert "Nodes: 2 of 4 watched\n" in ask("status").out
+
+
+def test_a_sniffer_of_another_version_is_marked(ask, mapper):
+    mapper.status.sniffers[1].agent = "network-mapper/0.0.9"
+    mapper.status.sniffers[1].version = "0.0.9"
+    lines = ask("status").out.splitlines()
+    assert "  node-b  silent          1m ago        7  network-mapper/0.0.9 (mapper: 0.1.0)" in lines
+    assert "  node-a  connected       2s ago       60  network-mapper/0.1.0" in lines
+
+
+def test_a_mapper_of_another_version_is_told_of(ask, mapper):
+    mapper.status.version = "9.9.9"
+    result = ask("status")
+    assert "Mapper 9.9.9 at" in result.out
+    assert result.err == (
+        "This command line is version 0.1.0 and the mapper 9.9.9: what only one of them knows is not shown.\n"
+    )
+    assert ask("status", "-q").err == ""
+
+
+def test_a_clock_that_is_wrong_is_told_of(ask, mapper):
+    mapper.status.sniffers[0].clock_ahead, mapper.status.sniffers[1].clock_ahead = 61_000, -5_000
+    out = ask("status").out
+    assert "  The clock of node-a is 1m ahead of the mapper's\n" in out
+    assert "  The clock of node-b is 5s behind the mapper's\n" in out
+
+
+def test_who_reports_in_graphql_is_named(ask, mapper):
+    mapper.status.senders = [
+        SenderStatus("10.0.0.9", "node-c", "", "Go-http-client/1.1", {"reportCaptureResults": 5}, NOW - 1_000, True)
+    ]
+    assert (
+        "Reports in GraphQL: from 1 sender\n"
+        "  ADDRESS   NODE    WORKLOAD  STATE    LAST REPORT  REPORTS  AGENT\n"
+        "  10.0.0.9  node-c  -         watches       1s ago        5  Go-http-client/1.1\n"
+    ) in ask("status").out
+
+
+def test_wide_tells_of_sources_and_resources(ask, mapper):
+    mapper.status.cluster.resources = [
+        ResourceStatus("pods", "Pod", "watching", 12, NOW - 2_000, 1, 40, 0, "", 0, ""),
+        ResourceStatus(
+            "jobs.batch", "Job.batch", "forbidden", 0, 0, 1, 0, 3, "403 Forbidden", 0, "get,list,watch jobs"
+        ),
+    ]
+    out = ask("status", "-o", "wide").out
+    assert "Seen by each way of watching:\n  NODE    SOURCE  SEEN\n  node-a  ring     900\n" in out
+    assert (
+        "Read of the cluster:\n"
+        "  RESOURCE    STATE      OBJECTS  LISTS  EVENTS  ERRORS  MALFORMED  LAST HEARD\n"
+        "  pods        watching        12      1      40       0          0      2s ago\n"
+        "  jobs.batch  forbidden        0      1       0       3          0           -\n"
+        "  jobs.batch: 403 Forbidden\n"
+        "  To read jobs.batch, grant: get,list,watch jobs\n"
+    ) in out
+    assert "Seen by" not in ask("status").out
+
+
+def test_headings_can_be_left_out(ask):
+    out = ask("status", "-o", "wide", "--no-headers").out
+    assert "REPORTS" not in out
+    assert "SOURCE" not in out
+    assert "node-a  connected" in out
+
+
+def test_a_saved_map_has_no_status(run, tmp_path):
+    saved = tmp_path / "map.json"
+    saved.write_text(json.dumps({"store": "", "epoch": 1, "watching_since": None, "generated_at": None, "since": None,
+                                 "until": None, "hidden": 0, "edges": []}))  # fmt: skip
+    result = run("status", "--map-file", str(saved))
+    assert (result.code, result.out) == (1, "")
+    assert "has no status" in result.err
+
+
+def test_names_cannot_move_the_cursor(ask, mapper):
+    mapper.status.sniffers[0].node = "a\x1b[2J"
+    mapper.status.sniffers[0].agent = "x\n"
+    mapper.status.store = "\x07"
+    out = ask("status", "-o", "wide").out
+    assert all(line.isprintable() for line in out.splitlines())
 
 
 def test_json_and_yaml_are_the_mappers_answer(ask):
