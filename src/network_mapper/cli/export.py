@@ -131,10 +131,7 @@ def _query(selection: Selection) -> MapQuery:
     from network_mapper.cli.sources.base import MapQuery  # noqa: PLC0415  --help needs no HTTP client
 
     start = max(1, int(time.time() * 1000) - selection.since) if selection.since else 0
-    keys = [*(label.partition("=")[0] for label in selection.without_labels), selection.distinct_by_label]
-    return MapQuery(
-        selection.namespaces, start, selection.needs_labels, tuple(dict.fromkeys(key for key in keys if key))
-    )
+    return MapQuery(selection.namespaces, start, selection.needs_labels, selection.label_keys)
 
 
 def _check_flags(

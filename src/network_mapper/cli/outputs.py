@@ -139,7 +139,9 @@ def write_stdout(content: bytes) -> None:
         OSError: It cannot be written to, or nobody reads it any more; `cli.main` knows what to say.
     """
     sys.stdout.flush()
-    sys.stdout.buffer.write(content)
+    rest = memoryview(content)
+    while rest:  # with PYTHONUNBUFFERED a write may take only a part
+        rest = rest[sys.stdout.buffer.write(rest) :]
     sys.stdout.buffer.flush()
 
 
