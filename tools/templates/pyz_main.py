@@ -3,9 +3,11 @@
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036  whoever starts the file chose the Python
-    sys.exit(  # noqa: UP031  as above
-        "Error: network-mapper needs Python 3.11 or newer, and this is %d.%d. Install one, and start it with: "
-        "python3.11 %s" % (sys.version_info[0], sys.version_info[1], sys.argv[0])
+    sys.exit(
+        "Error: network-mapper needs Python 3.11 or newer, and this is "
+        + sys.version.split()[0]
+        + ". Install one, and start it with: python3.11 "
+        + sys.argv[0]
     )
 
 try:

@@ -82,7 +82,9 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 @click.group(cls=LazyGroup, context_settings=CONTEXT, no_args_is_help=False, invoke_without_command=True)
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Draw the map of who talks to whom inside a Kubernetes cluster.
@@ -141,7 +143,7 @@ def _message(error: Exception) -> str:
         origin = _origin(error)
         message = (f"Invalid value of {origin}: {error.message}" if origin else error.format_message()).rstrip(".")
         command = error.ctx.command_path if error.ctx else PROGRAM
-        return f"{message}{'' if message.endswith('?') else '.'} Try '{command} --help'."
+        return f"{message}{'' if message.endswith(('?', '?)')) else '.'} Try '{command} --help'."
     if isinstance(error, click.ClickException):
         return error.format_message()
     if isinstance(error, OSError) and error.errno in _FULL:

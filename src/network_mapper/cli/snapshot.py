@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from network_mapper.cli.command import Command, State
+from network_mapper.cli.command import Command, State, option
 from network_mapper.cli.errors import CliError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _STDOUT = "-"
 
 
 @click.command(cls=Command, examples=_EXAMPLES)
-@click.option(
+@option(
     "-o",
     "--output",
     default="cluster-snapshot",
@@ -34,34 +34,33 @@ _STDOUT = "-"
     metavar="FOLDER",
     help="Where to write a file for each kind; - prints one document.",
 )
-@click.option("--force", is_flag=True, help="Replace a folder that holds another snapshot.")
-@click.option(
+@option("--force", is_flag=True, help="Replace a folder that holds another snapshot.")
+@option(
     "-n",
+    "--namespaces",
     "--namespace",
     "namespaces",
     multiple=True,
-    envvar="NETWORK_MAPPER_NAMESPACE",
+    envvar=["NETWORK_MAPPER_NAMESPACES", "NETWORK_MAPPER_NAMESPACE", "OTTERIZE_NAMESPACES"],
     metavar="NAME[,NAME]",
     help="Only this namespace; may be repeated. All by default.",
 )
-@click.option(
+@option(
     "--annotation",
     "annotations",
     multiple=True,
     metavar="KEY",
     help="Keep this annotation too, for a mapper that takes names from it; may be repeated.",
 )
-@click.option(
+@option(
     "--kubeconfig",
     default="",
-    envvar="NETWORK_MAPPER_KUBECONFIG",
     metavar="FILE",
     help="The kubeconfig; else $KUBECONFIG, the pod's account, ~/.kube/config.",
 )
-@click.option(
+@option(
     "--context",
     default="",
-    envvar="NETWORK_MAPPER_CONTEXT",
     metavar="NAME",
     help="Context of the kubeconfig; else its current one.",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -140,8 +141,9 @@ def mapper():
 def run(capsys, monkeypatch):
     """Run the program with arguments; no terminal, no variables of ours, started under its usual name."""
     monkeypatch.setattr("sys.argv", ["network-mapper"])
-    for name in ("DEBUG", "MAPPER_URL", "NAMESPACE", "LOG_FORMAT"):
-        monkeypatch.delenv(f"NETWORK_MAPPER_{name}", raising=False)
+    for name in [name for name in os.environ if name.startswith(("NETWORK_MAPPER_", "OTTERIZE_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nonexistent")  # no settings of whoever runs the tests
 
     def run_main(*args: str) -> Result:
         code = main(args)

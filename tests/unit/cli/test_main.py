@@ -1,7 +1,10 @@
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,7 +43,7 @@ def test_the_summary_is_the_commands_own(name):
 def test_examples_are_understood(name):
     command = cli.get_command(None, name)
     for line, _ in command.examples:
-        words = line.split(" > ")[0].split(" | ")[0].split()
+        words = re.split(r" >>? | \| ", line)[0].split()
         assert words[0] == name
         command.make_context(name, words[1:], resilient_parsing=False)
 
@@ -48,8 +51,11 @@ def test_examples_are_understood(name):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("lst",), "No such command 'lst', did you mean 'list'? Try 'network-mapper --help'."),
-        (("list", "--frm", "x"), "Try 'network-mapper list --help'."),
+        (("lst",), "No such command 'lst'. Did you mean 'list'? Try 'network-mapper --help'."),
+        (
+            ("list", "--frm", "x"),
+            "No such option '--frm'. (Did you mean one of: '--format', '--from'?) Try 'network-mapper list --help'.",
+        ),
         (("list", "-o", "xml"), "'xml' is not one of 'text', 'json', 'yaml', 'wide'."),
         (("--colour",), "Try 'network-mapper --help'."),
         (("completion",), "Missing argument"),
@@ -72,7 +78,7 @@ def test_traceback_only_with_debug(ask, mapper, monkeypatch):
 
 
 def test_a_fault_of_ours_is_one_line_too(ask, monkeypatch):
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("boo\nboo")
 
     monkeypatch.setattr("network_mapper.export.text.render", fail)
@@ -109,23 +115,76 @@ def test_errors_have_no_colour_where_it_is_not_wanted(run, monkeypatch):
     assert "\x1b" not in run("lst").err
 
 
+def test_an_escape_sequence_in_a_message_does_not_reach_the_terminal(run):
+    result = run("list\x1b[2J")
+    assert result.code == 2
+    assert "\x1b" not in result.err
+    assert "\\x1b[2J" in result.err
+
+
+PROGRAM = [sys.executable, "-m", "network_mapper"]
+
+
 def start(*args: str, **kwargs: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "network_mapper", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs
-    )
+    return subprocess.Popen([*PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
 
 
-def test_a_broken_pipe_is_quiet(mapper):
+@pytest.mark.parametrize(
+    "args", [("list",), ("list", "-o", "json"), ("status",), ("list", "-h"), ("--help",), ("--version",)]
+)
+def test_a_broken_pipe_is_quiet_and_the_exit_code_is_that_of_cat(mapper, args):
     read_end, write_end = os.pipe()
     os.close(read_end)
+    environ = {**os.environ, "NETWORK_MAPPER_MAPPER_URL": mapper.url}
+    process = subprocess.run([*PROGRAM, *args], stdout=write_end, stderr=subprocess.PIPE, check=False, env=environ)
+    os.close(write_end)
+    assert (process.returncode, process.stderr) == (141, b"")
+
+
+def test_the_exit_code_is_what_a_shell_says_of_cat():
+    if not shutil.which("bash"):
+        pytest.skip("bash is not installed")
+    script = "set -o pipefail; cat /dev/zero | head -c 1 >/dev/null; echo $?"
+    assert subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout.strip() == b"141"
+
+
+def test_a_full_disk_is_one_line(mapper):
+    device = Path("/dev/full")
+    if not device.exists():
+        pytest.skip("this system has no /dev/full")
+    with device.open("wb") as full:
+        process = subprocess.run(
+            [*PROGRAM, "list", "--mapper-url", mapper.url], stdout=full, stderr=subprocess.PIPE, check=False, text=True
+        )
+    assert process.returncode == 1
+    assert process.stderr == (
+        "Error: the output cannot be written (No space left on device). Write it somewhere else, or make room.\n"
+    )
+
+
+@pytest.mark.parametrize("stream", [0, 1, 2])
+def test_a_closed_stream_is_no_fault(mapper, stream):
     process = subprocess.run(
-        [sys.executable, "-m", "network_mapper", "list", "--mapper-url", mapper.url],
-        stdout=write_end,
-        stderr=subprocess.PIPE,
+        ["sh", "-c", f'exec "$@" {stream}>&-', "sh", *PROGRAM, "list", "--mapper-url", mapper.url],
+        capture_output=True,
         check=False,
     )
-    os.close(write_end)
-    assert (process.returncode, process.stderr) == (1, b"")
+    assert (process.returncode, process.stderr) == (0, b"")
+
+
+def test_without_a_standard_input_nobody_is_asked(mapper):
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", *PROGRAM, "reset", "--mapper-url", mapper.url]
+    process = subprocess.run(command, capture_output=True, check=False, text=True)
+    assert process.returncode == 1
+    assert "there is no terminal to ask on" in process.stderr
+
+
+@pytest.mark.parametrize(("encoding", "written"), [("cp1252", "café \\u4e2d \\ud83d\\ude00"), ("utf-8", "café 中 😀")])
+def test_what_a_terminal_cannot_write_is_escaped_as_json_does(encoding, written):
+    code = "import click, sys\nfrom network_mapper.cli import main\nmain._prepare_streams()\nclick.echo('café 中 😀')"
+    environ = {**os.environ, "PYTHONIOENCODING": encoding}
+    process = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, check=True)
+    assert process.stdout.decode(encoding).strip() == written
 
 
 def test_an_interrupt_is_exit_code_130(mapper):
@@ -137,3 +196,20 @@ def test_an_interrupt_is_exit_code_130(mapper):
         mapper.release()
     assert process.returncode == 130
     assert err.strip() == b""
+
+
+@pytest.mark.parametrize("module", ["click", "network_mapper.cli.command", "network_mapper.cli.version"])
+def test_an_interrupt_while_modules_are_imported_is_quiet_too(module):
+    code = f"""
+import sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+sys.argv[1:] = ["version"]
+from network_mapper.__main__ import start
+sys.exit(start())
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (process.returncode, process.stdout, process.stderr) == (130, b"", b"")
