@@ -13,6 +13,8 @@ import kubernetes
 import pytest
 from harness import objects, pods
 from harness.control_plane import ControlPlane
+from harness.installed import Installed
+from harness.kubelet import Kubelet
 from harness.places import Places
 from harness.processes import ProgramMissingError
 from harness.proxy import FaultProxy
@@ -100,3 +102,44 @@ def mappers(control_plane, tmp_path_factory):
 def mapper(mappers):
     """The mapper as it is without settings."""
     return mappers()
+
+
+@pytest.fixture(scope="session")
+def kubelet(control_plane):
+    """A node that forwards ports."""
+    try:
+        program = kubernetes.kubelet()
+    except kubernetes.KubernetesMissingError as error:
+        pytest.skip(str(error))
+    with Kubelet(control_plane, program) as kubelet:
+        yield kubelet
+
+
+@pytest.fixture(scope="module")
+def installed(control_plane, places, kubelet, tmp_path_factory):
+    """A mapper as it is installed in a cluster, with one edge in its map."""
+    installed = Installed(places.new(), kubelet, tmp_path_factory.mktemp("i"))
+    yield installed
+    installed.stop()
+    control_plane.admin.delete("services", installed.place.namespace, installed.service)
+    control_plane.remove_namespace(installed.place.namespace)
+
+
+@pytest.fixture
+def admin_config(control_plane, tmp_path):
+    """A kubeconfig of the admin."""
+    return control_plane.kubeconfig(tmp_path / "kubeconfig")
+
+
+@pytest.fixture
+def account(control_plane, namespace, installed, tmp_path):
+    """Make a kubeconfig of a service account that may do this, everywhere or where the mapper is."""
+
+    def make(*rules, wide=True, **more):
+        control_plane.service_account(namespace, "reader")
+        subject = {"kind": "ServiceAccount", "name": "reader", "namespace": namespace}
+        if rules:
+            control_plane.grant(subject, rules, None if wide else installed.place.namespace)
+        return control_plane.kubeconfig(tmp_path / "account", token=control_plane.token(namespace, "reader"), **more)
+
+    return make

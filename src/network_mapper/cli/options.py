@@ -9,6 +9,7 @@ import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from network_mapper.cli.command import option
 from network_mapper.cli.sources.base import Connection
@@ -62,25 +63,47 @@ _CONNECTION = [
 ]
 
 
+_PARAMETERS = {
+    "url": "mapper_url",
+    "file": "map_file",
+    "kubeconfig": "kubeconfig",
+    "context": "context",
+    "namespace": "mapper_namespace",
+    "service": "mapper_service_name",
+    "port": "mapper_service_port",
+}
+"""The fields of a Connection, and the options that say them."""
+_WAYS = (("url",), ("file",), ("kubeconfig", "context", "namespace", "service", "port"))
+"""Fields that go together; those of different ways contradict each other."""
+_STRENGTH = (ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT)
+"""Where values come from, the weakest first; any other source is stronger."""
+
+
+def _strongest(given: dict[str, Any]) -> Connection:
+    """What was asked for, by the way that was said most expressly.
+
+    A flag on the command line goes before variables of the environment that name another way, and these before the
+    file of `--config`; two ways that were said equally expressly stay, for `open_source` to refuse.
+    """
+    context = click.get_current_context()
+
+    def strength(field: str) -> int:
+        source = context.get_parameter_source(_PARAMETERS[field])
+        return _STRENGTH.index(source) if source in _STRENGTH else len(_STRENGTH)
+
+    ways = [(max(map(strength, said)), way) for way in _WAYS if (said := [field for field in way if given[field]])]
+    strongest = max((found for found, _ in ways), default=0)
+    kept = {field for found, way in ways if found == strongest for field in way}
+    return Connection(**{field: value for field, value in given.items() if field in kept})
+
+
 def connection_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of reaching a mapper; the command gets them as `connection`."""
 
     @functools.wraps(function)
-    def with_connection(
-        *args: Any,
-        mapper_url: str,
-        map_file: str,
-        kubeconfig: str,
-        context: str,
-        mapper_namespace: str,
-        mapper_service_name: str,
-        mapper_service_port: int,
-        **others: Any,
-    ) -> Any:
-        connection = Connection(
-            mapper_url, map_file, kubeconfig, context, mapper_namespace, mapper_service_name, mapper_service_port
-        )
-        return function(*args, connection=connection, **others)
+    def with_connection(*args: Any, **others: Any) -> Any:
+        given = {name: others.pop(parameter) for name, parameter in _PARAMETERS.items()}
+        return function(*args, connection=_strongest(given), **others)
 
     return _with(_CONNECTION, with_connection)
 

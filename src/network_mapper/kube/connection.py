@@ -121,6 +121,8 @@ class Connection(asyncio.Protocol):
         if isinstance(error, ssl.SSLError):
             return f"TLS failed: {tls_words(error)}"
         said = f" ({reason(error)})" if error else ""
+        if self._raw:
+            return f"the connection broke{said}"
         if not self._begun:
             return f"the connection was closed without an answer{said}"
         return f"the connection broke in the middle of the answer{said}"

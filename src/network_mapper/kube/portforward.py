@@ -135,6 +135,8 @@ class Forward:
         self._connection.abort()
 
     def _error(self, words: str) -> ForwardError:
+        if self._said:  # the kubelet's own words: it cannot reach the port
+            return ForwardError(f"port {self._port} of pod {self._pod} refused the connection: {words}")
         return ForwardError(f"the port-forward to port {self._port} of pod {self._pod} failed: {words}")
 
     def _feed(self, pieces: list[bytes]) -> None:
