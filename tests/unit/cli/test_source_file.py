@@ -253,12 +253,6 @@ def test_more_yaml_than_the_bound_is_not_parsed(tmp_path, monkeypatch):
     assert "Save the map with -o json." in failure(path)
 
 
-def test_a_person_is_told_of_a_large_file(run, saved, monkeypatch):
-    monkeypatch.setattr(file, "SLOW", 100)
-    assert run("list", "--map-file", str(saved)).err.startswith("Reading ")
-    assert not run("list", "--quiet", "--map-file", str(saved)).err
-
-
 scalars = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=20)
 trees = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
 

@@ -123,11 +123,16 @@ def test_fields_that_an_older_mapper_does_not_send_are_empty(ask, mapper):
     assert ask("list").out == "cart in namespace shop calls:\n  - redis\n"
 
 
-def test_labels_of_an_older_mapper_come_from_its_workloads(mapper):
+REFUSED = (400, Problem("Wrong parameter", 400, "there is no parameter 'labels'; there are namespace, client"))
+
+
+@pytest.mark.parametrize("way", ["refused", "ignored"])
+def test_labels_of_an_older_mapper_come_from_its_workloads(mapper, way):
     cart = WorkloadRow("cart", "shop", "Deployment", 2, {"tier": "front"})
     other = WorkloadRow("cart", "shop", "CronJob", 1, {})
-    problem = Problem("Wrong parameter", 400, "there is no parameter 'labels'; there are namespace, client, server")
-    answers = iter([(400, problem), (200, mapper.map), (200, WorkloadsDocument([other, cart]))])
+    ignoring = (200, msgspec.structs.replace(mapper.map, ignored=["labels"]))
+    first = [REFUSED, (200, mapper.map)] if way == "refused" else [ignoring]
+    answers = iter([*first, (200, WorkloadsDocument([other, cart]))])
 
     def answer(request):
         mapper.requests.append(request)
@@ -137,11 +142,15 @@ def test_labels_of_an_older_mapper_come_from_its_workloads(mapper):
     mapper.answer = answer
     with RestSource(HttpClient(mapper.url), mapper.url) as source:
         assert source.map(MapQuery(("shop",), labels=True)).workloads == [cart]
-    assert mapper.requests == [
-        "GET /api/v1/map?namespace=shop&labels=true",
-        "GET /api/v1/map?namespace=shop",
-        "GET /api/v1/workloads",
-    ]
+    again = ["GET /api/v1/map?namespace=shop"] if way == "refused" else []
+    assert mapper.requests == ["GET /api/v1/map?namespace=shop&labels=true", *again, "GET /api/v1/workloads"]
+
+
+def test_a_time_that_a_mapper_ignores_is_an_error(ask, mapper):
+    mapper.everywhere = msgspec.structs.replace(mapper.map, ignored=["since"])
+    result = ask("list", "--since", "1h")
+    assert (result.code, result.out) == (1, "")
+    assert "does not know --since" in result.err
 
 
 def test_another_wrong_parameter_is_an_error(mapper):

@@ -4,6 +4,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from network_mapper.export import document, encode
 from network_mapper.model import Edge, External, Workload
@@ -84,6 +86,36 @@ def test_names_survive_yaml(answer, name):
     answer.edges = [Edge(Workload(name, "n", "Pod"), External(name), None, 1, "tcp", 1)]
     read = yaml.safe_load(encode.to_yaml(document.build(answer, answer.edges)))
     assert read["edges"][0]["client"]["name"] == read["edges"][0]["server"]["name"] == name
+
+
+scalars = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.text(max_size=20)
+trees = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+
+
+class Holder(msgspec.Struct):
+    content: object
+
+
+@given(trees)
+def test_any_content_survives_yaml(content):
+    assert yaml.safe_load(encode.to_yaml(Holder(content))) == {"content": content}
+
+
+@pytest.mark.parametrize("value", ["a", ["b"], {"c": "d"}, [], {}])
+@pytest.mark.parametrize("length", [999, 1000, 1001, 5000])
+def test_long_keys_survive_yaml(value, length):
+    content = {"x" * length: value, "é" * length: value, "after": 1}
+    assert yaml.safe_load(encode.to_yaml(Holder(content))) == {"content": content}
+
+
+def test_yaml_is_laid_out_in_blocks(answer, edges):
+    built = encode.to_yaml(document.build(answer, edges[:1]))
+    assert built.startswith(
+        "store: map-1\nepoch: 2\nwatching_since: '2027-01-15T07:58:20.000Z'\n"
+        "generated_at: '2027-01-15T08:00:00.000Z'\nsince: null\nuntil: null\nhidden: 8\nedges:\n"
+        "- client:\n    type: workload\n    name: frontend\n    namespace: shop\n    kind: Deployment\n  server:\n"
+    )
+    assert "    details: {}\nown: []\nworkloads: []\n" in built
 
 
 def test_no_edges_are_an_empty_list(answer):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import msgspec
 
 from network_mapper import __version__
-from network_mapper.cli.command import notice
 from network_mapper.cli.errors import CliError
+from network_mapper.cli.progress import progress
 from network_mapper.cli.sources.base import EVERYTHING, MapQuery, NoStatusError
 from network_mapper.cli.sources.exchange import short
 from network_mapper.export.document import ListDocument, TimeError, restore
@@ -32,11 +32,7 @@ LARGEST: Final = 1 << 30
 """Bytes; the bound of what is read from a mapper, too."""
 
 LARGEST_YAML: Final = 64 << 20
-"""Bytes; YAML takes a hundred times the time of JSON to read, and its size many times over in memory."""
-
-SLOW: Final = 64 << 20
-SLOW_YAML: Final = 1 << 20
-"""Bytes that take about a second to read."""
+"""Bytes; YAML takes twenty times the time of JSON to read, some fifteen seconds at this bound."""
 
 _BOMS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 """What Windows PowerShell puts before what it redirects into a file."""
@@ -74,7 +70,8 @@ class FileSource:
                 "Leave out --since, or save a map of that time with 'network-mapper list --all --since 1h -o json'."
             )
         if self._document is None:
-            self._document = self._read()
+            with progress(f"reading {self.where}"):
+                self._document = self._read()
         if not query.namespaces:
             return self._document
         edges = [edge for edge in self._document.edges if namespace_of(edge.client) in query.namespaces]
@@ -104,8 +101,6 @@ class FileSource:
             raise CliError(f"{self.where} is empty. {_HOW}")
         if not start.startswith((b"{", b"[")):
             return self._from_yaml(data)
-        if len(data) >= SLOW:
-            notice(f"Reading {len(data) >> 20} MiB…")
         return self._decode(data, msgspec.json.decode)
 
     def _bytes(self) -> bytes:
@@ -148,8 +143,6 @@ class FileSource:
             raise CliError(
                 f"{self.where} is larger than YAML is read ({LARGEST_YAML >> 20} MiB). Save the map with -o json."
             )
-        if len(data) >= SLOW_YAML:
-            notice(f"Reading {len(data) >> 20} MiB of YAML, which takes a while; JSON takes a moment.")
         try:
             content = plain_yaml.load(data)
         except plain_yaml.YamlError as error:

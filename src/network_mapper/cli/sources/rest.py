@@ -91,18 +91,26 @@ class RestSource:
         if not query.labels:
             return self._map(words)
         try:
-            return self._map([*words, ("labels", "true")])
+            answer = self._map([*words, ("labels", "true")])
         except _ProblemError as error:
             if error.problem.status != HTTPStatus.BAD_REQUEST or "labels" not in error.problem.detail:
                 raise
-        answer = self._map(words)  # an older mapper has the labels in a document of their own
+            answer = self._map(words)
+        else:
+            if "labels" not in answer.ignored:
+                return answer
+        # An older mapper refuses the parameter or ignores it, and has the labels in a document of their own.
         ends = {end for edge in answer.edges for end in (edge.client, edge.server) if isinstance(end, Workload)}
         rows = self._ask("GET", "/api/v1/workloads", WorkloadsDocument).workloads
         answer.workloads = [row for row in rows if Workload(row.name, row.namespace, row.kind) in ends]
         return answer
 
     def _map(self, words: list[tuple[str, str]]) -> MapDocument:
-        return self._ask("GET", "/api/v1/map" + ("?" + urllib.parse.urlencode(words) if words else ""), MapDocument)
+        path = "/api/v1/map" + ("?" + urllib.parse.urlencode(words) if words else "")
+        answer = self._ask("GET", path, MapDocument)
+        if "since" in answer.ignored:
+            raise CliError(f"the mapper at {self.where} does not know --since. Upgrade it, or leave out the option.")
+        return answer
 
     def status(self) -> Status:
         """The state of the mapper and of its sniffers."""
