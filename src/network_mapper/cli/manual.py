@@ -54,7 +54,7 @@ def _exit_codes() -> list[str]:
 
 def _page(title: str, summary: str, sections: dict[str, list[str]], date: str) -> str:
     head = [
-        f'.TH {_quoted(title.upper())} 1 {_quoted(date)} {_quoted(f"{PROGRAM} {__version__}")} "User Commands"',
+        f'.TH {_quoted(title.upper())} 1 "{date}" {_quoted(f"{PROGRAM} {__version__}")} "User Commands"',
         ".SH NAME",
         f"{_escape(title)} \\- {_escape(summary[0].lower() + summary[1:].rstrip('.'))}",
     ]
