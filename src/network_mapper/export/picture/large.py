@@ -73,6 +73,8 @@ def _with_table(graph: Graph, folded: Folded) -> Body:
         return wide * high * math.pow(max(ratio, 1 / ratio), 1.5)
 
     way, beside = min(((way, beside) for way in ways for beside in (True, False)), key=cost)
+    if beside:
+        table, table_width, table_height = matrix.draw(graph, folded, way.height)
     corner = (way.width + _APART, 0.0) if beside else (0.0, way.height + _APART)
     items = [*way.draw(graph, folded), *moved(table, *corner)]
     return Body(*size(way, beside), items, [], matrix.legend())

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 SIZE: Final = 11.0
 _ROW: Final = 20.0
-_
+_WIDEST_ROW: Final = 30.0
+_HEATS: Final = ((1, Colour.HEAT_1), (3, Colour.HEAT_2), (10, Colour.HEAT_3), (30, Colour.HEAT_4))
+"""From how many pairs a cell has which colour."""
 
 
-def draw(graph: Graph, folded: Folded) -> tuple[list[Item], float, float]:
-    """The table at (0, 0), its width and its height."""
+def draw(graph: Graph, folded: Folded, room: float = 0) -> tuple[list[Item], float, float]:
+    """The table at (0, 0), its width and its height; rows and columns are wider where there is more room in height."""
     cells: dict[tuple[int, int], list[Line]] = {
         (bundle.client, bundle.server): bundle.lines for bundle in folded.bundles
     }
@@ -29,37 +31,38 @@ def draw(graph: Graph, folded: Folded) -> tuple[list[Item], float, float]:
     names = [tile.name for tile in folded.tiles]
     left = max(width(names[n], SIZE) for n in rows) + 10
     top = max(width(names[n], SIZE) for n in columns) + 32
-    column = max(20.0, max((width(str(len(lines)), SIZE) for lines in cells.values()), default=0) + 8)
-    wide, high = left + column * len(columns), top + _ROW * len(rows)
+    row = max(_ROW, min(_WIDEST_ROW, (room - top) / len(rows)))
+    column = max(row, max((width(str(len(lines)), SIZE) for lines in cells.values()), default=0) + 8)
+    wide, high = left + column * len(columns), top + row * len(rows)
     items: list[Item] = [Text(0, 13, "Rows call columns: how many pairs", 13, bold=True)]
     for place, number in enumerate(rows):
-        y = top + _ROW * place
+        y = top + row * place
         if place % 2 == 0:
-            items.append(Rect(0, y, wide, _ROW, Colour.FRAME))
-        items.append(Text(left - 8, y + 14, names[number], SIZE, anchor="end"))
+            items.append(Rect(0, y, wide, row, Colour.FRAME))
+        items.append(Text(left - 8, y + row / 2 + 4, names[number], SIZE, anchor="end"))
     for place, number in enumerate(columns):
         x = left + column * place
         items.append(Text(x + column / 2 + 4, top - 6, names[number], SIZE, turned=True))
         items.append(Rect(x, top, 0.5, high - top, Colour.FRAME_EDGE))
     across = {number: left + column * place for place, number in enumerate(columns)}
-    down = {number: top + _ROW * place for place, number in enumerate(rows)}
+    down = {number: top + row * place for place, number in enumerate(rows)}
     for where, lines in sorted(cells.items()):
-        items.append(_cell(graph, names, where, lines, Rect(across[where[1]], down[where[0]], column, _ROW)))
+        items.append(_cell(graph, names, where, lines, Rect(across[where[1]], down[where[0]], column, row)))
     return items, max(wide, width("Rows call columns: how many pairs", 13, bold=True)), high
 
 
 def _cell(graph: Graph, names: list[str], where: tuple[int, int], lines: list[Line], room: Rect) -> Group:
     client, server = where
-    x, y, wide = room.x, room.y, room.width
+    x, y, wide, high = room.x, room.y, room.width, room.height
     outcome = max(line.outcome for line in lines)
     heat = next(colour for least, colour in reversed(_HEATS) if len(lines) >= least)
     seen = outcome in (Outcome.ANSWERED, Outcome.UNKNOWN)
     border = Colour.MUTED if client == server else None
-    box = Rect(x + 1, y + 1, wide - 2, _ROW - 2, heat if seen else None, border, 3, 1.2, SOLID)
+    box = Rect(x + 1, y + 1, wide - 2, high - 2, heat if seen else None, border, 3, 1.2, SOLID)
     if not seen:
         colour = Colour.ATTEMPT if outcome is Outcome.UNANSWERED else Colour.LOOKUP
-        box = Rect(x + 1.5, y + 1.5, wide - 3, _ROW - 3, Colour.BOX, colour, 3, 1.2, (3.0, 2.0))
-    text = Text(x + wide / 2, y + 14, str(len(lines)), SIZE, anchor="middle")
+        box = Rect(x + 1.5, y + 1.5, wide - 3, high - 3, Colour.BOX, colour, 3, 1.2, (3.0, 2.0))
+    text = Text(x + wide / 2, y + high / 2 + 4, str(len(lines)), SIZE, anchor="middle")
     title = "\n".join(
         [
             f"{names[client]} calls {names[server]}" if client != server else f"inside {names[client]}",

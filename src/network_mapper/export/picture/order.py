@@ -134,9 +134,8 @@ class _Columns:
         for members in self._inside[rank].values():
             members[1:-1] = sorted(members[1:-1], key=value.__getitem__)
         frames = [entry for entry in self._entries[rank] if entry < 0]
-        means = {entry: _mean([value[v] for v in self._members(rank, entry)]) for entry in frames}
-        for entry, mean in zip(frames, _rising([means[entry] for entry in frames]), strict=True):
-            value[entry] = mean
+        means = [_mean([value[v] for v in self._members(rank, entry)]) for entry in frames]
+        value |= dict(zip(frames, _rising(means), strict=True))
         self._entries[rank].sort(key=lambda entry: (value[entry], self._step[-1 - entry] if entry < 0 else -1))
         self._settle(rank)
 
