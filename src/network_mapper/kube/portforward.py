@@ -159,12 +159,12 @@ class Forward:
     def _take(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE:
             self._ended = True
-            code = self._frames.close_code
+            close = self._frames.close_rcvd
             if self._said:
                 self._failure = self._failure or self._told()
-            elif code not in _NORMAL and not self._failure:
-                reason = one_line(self._frames.close_reason or "")
-                self._failure = f"it was closed with code {code}{': ' + reason if reason else ''}"
+            elif close is not None and close.code not in _NORMAL and not self._failure:
+                reason = one_line(close.reason)
+                self._failure = f"it was closed with code {int(close.code)}{': ' + reason if reason else ''}"
             return
         if frame.opcode in (Opcode.PING, Opcode.PONG):
             return

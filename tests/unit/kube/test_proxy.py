@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 
 import pytest
+from forwarding import closing, message, opened, switched
 from https_server import CHUNKED, Server, answering, chunk, client_of, ok
 
 from network_mapper.kube.client import UnreachableError
 from network_mapper.kube.errors import KubeConfigError
+from network_mapper.kube.portforward import open_forward
 from network_mapper.kube.proxy import Proxy, from_environment, parse
 from network_mapper.kube.tls import Material, Tls
 
@@ -116,6 +118,25 @@ async def _copy(reader, writer):
         writer.write(data)
         await writer.drain()
     writer.close()
+
+
+def test_a_port_forward_goes_through_a_tunnel(run, certs):
+    async def kubelet(request, writer):
+        writer.write(switched(request.headers["sec-websocket-key"]) + opened(80) + message(b"hello") + closing())
+
+    async def main():
+        async with (
+            Server(kubelet, certs.server()) as server,
+            Tunnel() as tunnel,
+            client_of(server.url, Tls(authority=Material(certs.path("ca.crt"))), proxy=tunnel.proxy) as client,
+        ):
+            forward = await open_forward(client, "shop", "mapper", 80)
+            try:
+                return await forward.receive(5.0), len(tunnel.heads)
+            finally:
+                forward.close()
+
+    assert run(main()) == (b"hello", 1)
 
 
 def test_tls_goes_through_a_tunnel(run, certs):
