@@ -350,6 +350,11 @@ class Index(Changes):
         return self._remembered.forgotten_early
 
     @property
+    def owner_kinds_left_out(self) -> int:
+        """References to kinds of owners whose group and version are not kept: there are too many. Since the start."""
+        return self._kinds.left_out
+
+    @property
     def names_ignored(self) -> int:
         """Pods, at present, with an annotation or label for a workload's name that is empty or no name."""
         return len(self._misnamed)

@@ -74,6 +74,10 @@ class StateCollector(Collector):
             _PREFIX + "cluster_names_ignored", "Pods whose naming annotation or label is no name.",
             value=index.names_ignored,
         )  # fmt: skip
+        yield CounterMetricFamily(
+            _PREFIX + "cluster_owner_kinds_left_out", "References to kinds of owners beyond those that are kept.",
+            value=index.owner_kinds_left_out,
+        )  # fmt: skip
         yield from self._watching()
         for name, value in self._counters.items():
             # Untyped, because a counter's name gets an ending that the model's names do not have.

@@ -281,7 +281,7 @@ def test_no_bytes_raise_anything_but_damage(data, draw):
         reader.end()
     except DamagedError:
         pass
-    assert len(records) <= 2
+    assert len(records) <= len(changed) // 16  # a length that is damaged may cut one record into several
 
 
 @given(st.sampled_from([PCAP, NG]), st.lists(st.integers(1, 80), min_size=1))

@@ -148,7 +148,7 @@ def test_kinds_that_are_learned_are_bounded(index):
     apply(index, *(pod("p", **owned_by(f"Kind{number}", "k", "a.org/v1")) for number in range(MOST + 5)))
     assert index.version_of(f"Kind{MOST - 1}") == ("a.org", "v1")
     assert index.version_of(f"Kind{MOST}") is None
-    assert index._kinds.left_out >= 5
+    assert index.owner_kinds_left_out >= 5
 
 
 # What is known of a workload

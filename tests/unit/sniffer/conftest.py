@@ -37,7 +37,7 @@ class FakeMapper:
         self.script: list[str] = []
         self.bodies: list[bytes] = []
         self.accepted: list[bytes] = []
-        self.epoch = 1
+        self.store, self.epoch = "map-1", 1
         self._changed = threading.Condition()
         self._closed = threading.Event()
         self._listener = socket.socket(socket.AF_UNIX)
@@ -76,7 +76,7 @@ class FakeMapper:
                 if todo == "hang":
                     self._closed.wait(60)
                     return
-                receipt = msgspec.msgpack.encode(Receipt("map-1", self.epoch))
+                receipt = msgspec.msgpack.encode(Receipt(self.store, self.epoch))
                 connection.sendall({"later": LATER, "refuse": REFUSED}.get(todo, OK % (len(receipt), receipt)))
 
     def reports(self) -> list[Report]:

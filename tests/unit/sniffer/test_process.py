@@ -51,11 +51,13 @@ def test_the_first_report_greets_and_names_the_node(mapper, node, sniffer):
     assert abs(first.started - time.time() * 1000) < 20_000
 
 
-def test_a_reset_map_is_told_again_what_is_still_true(mapper, node, sniffer):
+@pytest.mark.parametrize("another", [{"epoch": 2}, {"store": "map-2"}])
+def test_a_map_that_was_reset_or_replaced_is_told_again_what_is_still_true(mapper, node, sniffer, another):
     node.clients(80, 3)
-    sniffer(heartbeat_interval=0.2, report_interval=0.1)
+    sniffer(heartbeat_interval=0.2, report_interval=0.5)
     mapper.wait_for(lambda: rows(mapper) == 1)
-    mapper.epoch = 2
+    for name, value in another.items():
+        setattr(mapper, name, value)
     mapper.wait_for(lambda: rows(mapper) == 2)
     assert counts(mapper.reports()) == {80: 6}
 
