@@ -205,7 +205,7 @@ class _Maker:
             self._home(client)
         hubs = [members[0] for members in list(self._homes.values())[-2:]]
         for hub, share in zip(hubs, (3, 2), strict=False):
-            for client in self._all:
+            for client in self._random.sample(self._all, len(self._all)):
                 if len(self._found) * share < self._wanted and self._random.random() < 0.9:
                     self._edge(client, hub)
         for number in range(max(1, self._wanted // 400)):

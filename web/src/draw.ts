@@ -72,9 +72,10 @@ export class Picture {
         role: "group",
         "aria-label": `Map, ${plural(scene.items.length, "item")}. Arrow keys move, Enter opens, Escape goes back.`,
       },
-      s("g", {}, ...frames),
-      this.#lineLayer,
-      this.#upperLayer,
+      // Around one peer, lines pass below the namespaces between; elsewhere they run inside frames.
+      ...(scene.kind === "focus"
+        ? [this.#lineLayer, this.#upperLayer, s("g", {}, ...frames)]
+        : [s("g", {}, ...frames), this.#lineLayer, this.#upperLayer]),
       s("g", { class: "items" }, ...items),
     );
   }

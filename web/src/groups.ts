@@ -4,7 +4,7 @@
 // hundred workloads does. What nearly everybody calls is a bar below: its lines would cover all others.
 
 import { contents, type Group, type Link, type Model, type Pair, strongest } from "./model.ts";
-import { bent, type Item, type Line, MARGIN, type Measure, type Scene, type Size } from "./scene.ts";
+import { type Box, bent, type Item, type Line, MARGIN, type Measure, type Scene, type Size } from "./scene.ts";
 import { number, plural, shorten } from "./text.ts";
 
 const TITLE = 14;
@@ -66,6 +66,13 @@ export function groupItem(group: Group): Omit<Item, "x" | "y" | "w" | "h"> {
   return { id: group.key, look: "group", title, whole: group.title, facts, name: groupName(group), group: group.key };
 }
 
+/** The part of a bar that lies nearest to another item; any other item itself. */
+function beside(item: Item, other: Item): Box {
+  if (item.look !== "hub") return item;
+  const [left, right] = [item.x + 60, item.x + item.w - 60];
+  return { ...item, x: Math.min(right, Math.max(left, other.x + other.w / 2)) - 20, w: 40 };
+}
+
 /** The number of columns that shows a grid largest. */
 function columnsFor(count: number, w: number, h: number, stage: Size, below: number): number {
   let best = { columns: 1, scale: 0 };
@@ -116,18 +123,17 @@ export function groups(model: Model, measure: Measure, stage: Size, allLines: bo
     const to = at.get(item.to);
     if (!from || !to) continue;
     const quiet = !allLines && (bars.has(item.to) || (thin && item.pairs.length < FEW_PAIRS));
-    lines.push(lineOf(item, bent(from, to), quiet));
+    lines.push(lineOf(item, bent(beside(from, to), beside(to, from)), quiet));
   }
   const drawn = lines.filter((line) => !line.quiet).length;
   const notes: string[] = [];
   if (drawn < lines.length) {
     const why = [
-      ...(thin ? [`lines of fewer than ${FEW_PAIRS} pairs of workloads`] : []),
-      ...(hubs.length ? [`lines to ${hubs.map((hub) => hub.title).join(", ")}, which most call`] : []),
+      ...(thin ? [`those of fewer than ${FEW_PAIRS} pairs`] : []),
+      ...(hubs.length ? [`those to ${plural(hubs.length, "bar")}`] : []),
     ];
-    notes.push(
-      `${number(drawn)} of ${number(lines.length)} lines drawn; ${why.join(" and ")} show when you point at an end.`,
-    );
+    const count = `${number(drawn)} of ${number(lines.length)} lines drawn`;
+    notes.push(`${count}; ${why.join(" and ")} when you point at an end.`);
   }
   return {
     kind: "groups",

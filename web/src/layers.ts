@@ -77,8 +77,15 @@ function setColumns(cells: Map<number, Cell>, links: readonly Link[]): void {
   const called = new Set(kept.map((link) => link.to.index));
   for (const cell of all) {
     if (called.has(cell.peer.index)) continue;
-    const next = kept.filter((link) => link.from === cell.peer).map((link) => cells.get(link.to.index)?.column ?? 0);
-    if (next.length) cell.column = Math.max(0, Math.min(...next) - 1);
+    const next = kept.flatMap((link) => (link.from === cell.peer ? (cells.get(link.to.index) ?? []) : []));
+    // What only this one calls, and what calls nobody, comes along.
+    const own = next.filter(
+      (to) => !kept.some(({ from, to: end }) => from === to.peer || (end === to.peer && from !== cell.peer)),
+    );
+    const fixed = next.filter((to) => !own.includes(to));
+    if (!fixed.length) continue;
+    cell.column = Math.max(0, Math.min(...fixed.map((to) => to.column)) - 1);
+    for (const to of own) to.column = cell.column + 1;
   }
 }
 

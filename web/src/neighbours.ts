@@ -20,8 +20,8 @@ import { number, plural, shorten } from "./text.ts";
 
 const TITLE = 13;
 const FACTS = 12;
-const CHIP = 28;
-const PITCH = 34;
+const CHIP = 27;
+const PITCH = 32;
 const PAD = 14;
 const HEAD = 30;
 const BETWEEN = 90;
@@ -143,12 +143,9 @@ export function opened(model: Model, group: Group, measure: Measure, stage: Size
     const ends = item.from === "frame" ? toFrame(to, frame, false) : toFrame(from, frame, true);
     lines.push({ ...lineOf(item, ends), id: `${item.from}>>${item.to}` });
   }
-  const notes = quiet
-    ? [`${plural(within.length, "line")} inside ${group.title} show when you point at a workload.`]
-    : [];
-  if (!allLines && callers.length + callees.length) {
-    notes.push("Lines across the frame stand for all its workloads; point at a workload to see its own.");
-  }
+  const notes: string[] = [];
+  if (quiet) notes.push(`${plural(within.length, "line")} inside show when you point at a workload.`);
+  else if (!allLines && callers.length + callees.length) notes.push("Point at a workload to see its own lines.");
   return {
     kind: "open",
     width: (callees.length ? rightX + right * (sideWidth + 16) - 16 : frameX + frameWidth) + MARGIN,
@@ -211,13 +208,14 @@ function neighbours(
   }
   const most = allowance([...byGroup.values()]);
   const drawn = new Map<number, string>();
-  const blocks: { group: Group; parts: Omit<Item, "x" | "y" | "w" | "h">[] }[] = [];
+  const blocks: { group: Group; parts: Omit<Item, "x" | "y" | "w" | "h">[]; bare: boolean }[] = [];
   for (const group of model.groups.values()) {
     const members = byGroup.get(group.key);
     if (!members) continue;
     // A group of which all but one would be shown is shown whole.
     const whole = unfolded.has(mark + group.key) || (most > 0 && members.length <= most + 1);
     const shown = whole ? members : members.slice(0, most);
+    const bare = shown.length === 0 && most === 0;
     const parts: Omit<Item, "x" | "y" | "w" | "h">[] = shown.map((peer) => ({
       ...chip(peer, note(peer)),
       id: `${mark}p${peer.index}`,
@@ -227,12 +225,14 @@ function neighbours(
     if (rest.length) {
       const id = `${mark}more ${group.key}`;
       const { noun } = contents(group);
-      const title = shown.length ? `+ ${number(rest.length)} more` : plural(rest.length, noun);
-      const name = `${title} of ${group.title}: unfold`;
-      parts.push({ id, look: "more", title, whole: title, facts: "", name, more: mark + group.key });
+      const count = plural(rest.length, noun);
+      const title = bare ? group.title : `+ ${number(rest.length)} more`;
+      const facts = bare ? number(rest.length) : "";
+      const name = `${shown.length ? "further " : ""}${count} of ${group.title}: unfold`;
+      parts.push({ id, look: "more", title, whole: title, facts, name, more: mark + group.key });
       for (const peer of rest) drawn.set(peer.index, id);
     }
-    blocks.push({ group, parts });
+    blocks.push({ group, parts, bare });
   }
   const titles = blocks.map(({ group }) => measure(group.title, TITLE, true) + 2 * PAD);
   const w = Math.max(
@@ -244,16 +244,20 @@ function neighbours(
   );
   const items: Item[] = [];
   const frames: Frame[] = [];
-  const full = blocks.reduce((sum, { parts }) => sum + HEAD + parts.length * PITCH + 18, 0);
+  const heightOf = (block: (typeof blocks)[number]): number =>
+    block.bare ? CHIP : HEAD + block.parts.length * PITCH - (PITCH - CHIP) + 10;
+  const full = blocks.reduce((sum, block) => sum + heightOf(block) + 12, 0);
   const limit = Math.max(stage.height / 0.92 - 2 * MARGIN, full / 3);
   let [x, y, height] = [0, 0, 0];
-  for (const { group, parts } of blocks) {
-    const h = HEAD + parts.length * PITCH - 6 + 10;
+  for (const block of blocks) {
+    const { group, parts, bare } = block;
+    const h = heightOf(block);
     if (y > 0 && y + h > limit) [x, y] = [x + w + 2 * PAD + 16, 0];
-    frames.push({ x, y, w: w + 2 * PAD, h, title: group.title, group: group.key });
-    for (const [at, part] of parts.entries()) items.push({ ...part, x: x + PAD, y: y + HEAD + at * PITCH, w, h: CHIP });
-    y += h + 12;
-    height = Math.max(height, y - 12);
+    if (!bare) frames.push({ x, y, w: w + 2 * PAD, h, title: group.title, group: group.key });
+    const top = bare ? 0 : HEAD;
+    for (const [at, part] of parts.entries()) items.push({ ...part, x: x + PAD, y: y + top + at * PITCH, w, h: CHIP });
+    y += h + (bare ? PITCH - CHIP : 12);
+    height = Math.max(height, y);
   }
   return { items, frames, height, width: blocks.length ? x + w + 2 * PAD : 0, drawn };
 }

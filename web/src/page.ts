@@ -46,6 +46,7 @@ class Page {
   readonly #views = new Map<View, HTMLButtonElement>();
   readonly #theme = h("button", { type: "button", on: { click: () => this.#nextTheme() } });
   readonly #main = h("main");
+  readonly #counts = h("li", { hidden: true }, "12 · 3 in · 5 out: workloads, callers, callees");
   readonly #legend: HTMLElement;
   #state: State = parse(location.hash);
   #picture: Picture | null = null;
@@ -56,6 +57,7 @@ class Page {
   #query = "";
   #pointed = "";
   #roving = "";
+  #revealed = "";
 
   constructor(map: MapDocument) {
     this.#model = makeModel(map);
@@ -118,27 +120,28 @@ class Page {
         ),
         this.#theme,
       ),
-      h("div", { class: "bar" }, this.#crumbs, this.#note),
+      h("div", { class: "bar" }, this.#crumbs, this.#note, this.#controls()),
       this.#main,
       h("footer", {}, this.#legend, h("p", { class: "times" }, [made, seen, since, left].filter(Boolean).join(" · "))),
       this.#live,
     );
+    this.#main.append(this.#viewport.stage, this.#table.element, this.#panel.element);
+  }
+
+  #controls(): HTMLElement {
     const control = (label: string, sign: string, act: () => void): HTMLButtonElement =>
       h("button", { type: "button", "aria-label": label, title: label, on: { click: act } }, sign);
-    this.#viewport.stage.append(
-      h(
-        "div",
-        { class: "controls", role: "group", "aria-label": "Zoom and move" },
-        control("Zoom in", "+", () => this.#viewport.zoom(1.3)),
-        control("Zoom out", "−", () => this.#viewport.zoom(1 / 1.3)),
-        control("Fit", "⤢", () => this.#viewport.fit()),
-        control("Move left", "←", () => this.#viewport.pan(PAN, 0)),
-        control("Move up", "↑", () => this.#viewport.pan(0, PAN)),
-        control("Move down", "↓", () => this.#viewport.pan(0, -PAN)),
-        control("Move right", "→", () => this.#viewport.pan(-PAN, 0)),
-      ),
+    return h(
+      "div",
+      { class: "controls", role: "group", "aria-label": "Zoom and move" },
+      control("Zoom in", "+", () => this.#viewport.zoom(1.3)),
+      control("Zoom out", "−", () => this.#viewport.zoom(1 / 1.3)),
+      control("Fit", "⤢", () => this.#viewport.fit(this.#covered)),
+      control("Move left", "←", () => this.#viewport.pan(PAN, 0)),
+      control("Move up", "↑", () => this.#viewport.pan(0, PAN)),
+      control("Move down", "↓", () => this.#viewport.pan(0, -PAN)),
+      control("Move right", "→", () => this.#viewport.pan(-PAN, 0)),
     );
-    this.#main.append(this.#viewport.stage, this.#table.element, this.#panel.element);
   }
 
   #makeLegend(): HTMLElement {
@@ -181,6 +184,7 @@ class Page {
       box("service", "service, workload not known"),
       box("external", "outside the cluster"),
       box("node", "node"),
+      this.#counts,
     );
   }
 
@@ -211,7 +215,7 @@ class Page {
       if (!item || !this.#picture) return;
       this.#roving = item.id;
       this.#picture.rove(item.id);
-      this.#viewport.reveal(item, this.#panel.width);
+      this.#viewport.reveal(item, this.#covered);
       this.#point(item.id);
     });
     stage.addEventListener("focusout", () => this.#point(""));
@@ -273,8 +277,6 @@ class Page {
     const peer = this.#model.peerByKey.get(key);
     const open = this.#picture?.scene.kind === "everything" ? "" : (peer?.group ?? "");
     this.go({ ...NOTHING, peer: key, open, focus: "", view: this.#state.view === "list" ? "both" : this.#state.view });
-    const item = this.#picture?.scene.items.find((other) => other.peer === peer?.index);
-    if (item) this.#viewport.reveal(item, this.#panel.width);
   }
 
   #goToFirst(): void {
@@ -327,7 +329,7 @@ class Page {
     else if (event.key === "Escape") this.#back();
     else if (event.key === "+" || event.key === "=") this.#viewport.zoom(1.3);
     else if (event.key === "-") this.#viewport.zoom(1 / 1.3);
-    else if (event.key === "0") this.#viewport.fit();
+    else if (event.key === "0") this.#viewport.fit(this.#covered);
     else if (by && inStage && event.shiftKey) this.#viewport.pan(...by);
     else if (by && target.closest(".item")) this.#step(Math.sign(-by[0]), Math.sign(-by[1]));
     else if ((event.key === "Enter" || event.key === " ") && target.closest(".item")) {
@@ -369,7 +371,7 @@ class Page {
 
   #click(event: MouseEvent): void {
     const target = event.target as Element;
-    if (this.#viewport.dragged || target.closest(".controls")) return;
+    if (this.#viewport.dragged) return;
     const item = this.#itemOf(event);
     const line = target.closest("[data-line]")?.getAttribute("data-line");
     const open = target.closest("[data-open]")?.getAttribute("data-open");
@@ -399,13 +401,7 @@ class Page {
       this.go({ ...NOTHING, pair: only.key });
       return;
     }
-    const items = this.#picture?.scene.items ?? [];
-    const key = (id: string): string => {
-      const item = items.find((other) => other.id === id);
-      if (item?.peer !== undefined) return this.#model.peers[item.peer]?.key ?? "";
-      return item?.group ?? item?.more?.slice(1) ?? this.#state.open;
-    };
-    this.go({ ...NOTHING, line: JSON.stringify([key(line.from), key(line.to)]) });
+    if (this.#picture) this.go({ ...NOTHING, line: this.#lineKey(this.#picture.scene, line) });
   }
 
   #point(id: string): void {
@@ -439,6 +435,7 @@ class Page {
     this.#panel.render(state);
     if (state.view !== "list") this.#draw();
     this.#mark();
+    this.#reveal();
     this.#renderCrumbs();
     if (state.view !== "picture") this.#renderList();
   }
@@ -458,7 +455,13 @@ class Page {
     return groups(this.#model, measure, stage, lines === "all");
   }
 
-  #draw(): void {
+  /** What the details cover of the picture: beside a list they lie over that. */
+  get #covered(): number {
+    const covered = this.#panel.width + 16;
+    return this.#panel.width && this.#state.view === "picture" && covered < this.#viewport.size.width / 2 ? covered : 0;
+  }
+
+  #draw(again = true): void {
     const { open, focus, lines } = this.#state;
     const { width, height } = this.#viewport.size;
     const key = JSON.stringify([open, focus, lines, width, height, this.#unfolded.size]);
@@ -468,13 +471,16 @@ class Page {
     const scene = this.#scene();
     this.#picture = new Picture(scene, this.#model);
     this.#pointed = "";
-    this.#viewport.show(this.#picture.svg, scene);
+    this.#viewport.show(this.#picture.svg, scene, this.#covered);
     const known = scene.items.find((item) => item.id === this.#roving);
     const selected = scene.items.find((item) => item.peer === this.#model.peerByKey.get(this.#state.peer)?.index);
     this.#roving = (known ?? selected ?? scene.items[0])?.id ?? "";
     this.#picture.rove(this.#roving);
     if (focusWithin) this.#picture.element(this.#roving)?.focus({ preventScroll: true });
+    this.#counts.hidden = scene.kind !== "groups";
     this.#renderNote(scene);
+    // What is said about the picture may take room from it.
+    if (again) this.#draw(false);
   }
 
   #renderNote(scene: Scene): void {
@@ -482,7 +488,7 @@ class Page {
     const parts: (Node | string)[] = [];
     if (scene.items.length === 0) parts.push("This map is empty.");
     if (scene.notes.length) parts.push(scene.notes.join(" "));
-    if (this.#viewport.cut) parts.push(" Larger than the window at a size that can be read: drag, or zoom out.");
+    if (this.#viewport.cut) parts.push(" Larger than the window: drag, or zoom out.");
     if (scene.thinned) {
       const button = h(
         "button",
@@ -507,13 +513,33 @@ class Page {
     const chosen = this.#chosenLines(picture.scene);
     const found = this.#found ? picture.found(this.#found, this.#groupsWithHits) : null;
     let emphasis: Emphasis | null = null;
-    if (this.#pointed) emphasis = picture.around([this.#pointed]);
+    const alone =
+      picture.scene.kind === "focus" && this.#pointed === `p${this.#model.peerByKey.get(state.focus)?.index}`;
+    if (this.#pointed && !alone) emphasis = picture.around([this.#pointed]);
     else if (chosen.length) {
       const items = new Set(chosen.flatMap((line) => [line.from, line.to]));
       emphasis = { items, lines: new Set(chosen.map((line) => line.id)) };
     } else if (selected.size && picture.scene.kind !== "focus") emphasis = picture.around(selected);
     else if (found) emphasis = found.emphasis;
     picture.mark(emphasis, new Set([...selected, ...chosen.map((line) => line.id)]), found?.hits ?? null);
+  }
+
+  /** Brings what is newly selected out from below the details. */
+  #reveal(): void {
+    const { peer, pair, line } = this.#state;
+    const key = peer + pair + line;
+    if (key === this.#revealed || !this.#picture) return;
+    this.#revealed = key;
+    const { items } = this.#picture.scene;
+    const index = this.#model.peerByKey.get(peer)?.index;
+    const ids = new Set(this.#chosenLines(this.#picture.scene).flatMap((chosen) => [chosen.from, chosen.to]));
+    const wanted = items.filter((item) => ids.has(item.id) || (index !== undefined && item.peer === index));
+    if (!wanted.length) return;
+    const x = Math.min(...wanted.map((item) => item.x));
+    const y = Math.min(...wanted.map((item) => item.y));
+    const w = Math.max(...wanted.map((item) => item.x + item.w)) - x;
+    const h = Math.max(...wanted.map((item) => item.y + item.h)) - y;
+    this.#viewport.reveal({ x, y, w, h }, this.#covered);
   }
 
   #chosenLines(scene: Scene): Line[] {

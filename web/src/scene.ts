@@ -82,7 +82,7 @@ export const MARGIN = 24;
 
 /** The scale at which a scene is first shown: all of it where that can be read, else the smallest that can. */
 export function fit(scene: Scene, stage: Size): number {
-  const whole = Math.min(stage.width / scene.width, stage.height / scene.height, 1.5);
+  const whole = Math.min(stage.width / scene.width, stage.height / scene.height, 1.2);
   return Math.max(whole, LEAST_TEXT / scene.smallest);
 }
 

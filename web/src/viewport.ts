@@ -30,25 +30,25 @@ export class Viewport {
     for (const name of ["pointerup", "pointercancel"] as const) {
       this.stage.addEventListener(name, (event) => this.#pointers.delete(event.pointerId));
     }
-    // Scrolling is ours: a browser that scrolls a focused item into view would move the picture twice.
-    this.stage.addEventListener("scroll", () => this.stage.scrollTo(0, 0));
   }
 
   get size(): { width: number; height: number } {
     return { width: this.stage.clientWidth, height: this.stage.clientHeight };
   }
 
-  show(svg: SVGSVGElement, scene: Scene): void {
+  /** `covered` is what lies over the right side. */
+  show(svg: SVGSVGElement, scene: Scene, covered: number): void {
     this.#svg?.remove();
     [this.#svg, this.#scene] = [svg, scene];
     this.stage.prepend(svg);
-    this.fit();
+    this.fit(covered);
   }
 
-  fit(): void {
+  fit(covered = 0): void {
     if (!this.#scene) return;
-    const { width, height } = this.size;
-    this.#scale = fit(this.#scene, this.size);
+    const { height } = this.size;
+    const width = this.size.width - covered;
+    this.#scale = fit(this.#scene, { width, height });
     this.#least = Math.min(this.#scale, width / this.#scene.width, height / this.#scene.height) * 0.8;
     this.#x = Math.max(0, (width - this.#scene.width * this.#scale) / 2);
     this.#y = Math.max(0, (height - this.#scene.height * this.#scale) / 2);
@@ -118,7 +118,7 @@ export class Viewport {
   }
 
   #down(event: PointerEvent): void {
-    if (event.button > 0 || (event.target as Element).closest(".controls")) return;
+    if (event.button > 0) return;
     this.dragged = false;
     this.#pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
   }

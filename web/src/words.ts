@@ -35,7 +35,7 @@ export function counted(sums: Record<Counter, number>): Counter[] {
 
 /** What a search found, in words. */
 export function foundWords(peers: number, pairs: number): string {
-  return `${plural(peers, "name")}, ${plural(pairs, "connection")}`;
+  return `${plural(peers, "name")} · ${plural(pairs, "pair")}`;
 }
 
 interface JsonPeer extends Omit<DocumentPeer, "candidates"> {
