@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from network_mapper.cli.command import Command, common_parameters
+from network_mapper.cli.command import CONTEXT, Command, common_parameters
 from network_mapper.cli.main import COMMANDS, cli
 from network_mapper.cli.options import connection_options, selection_options
 
@@ -111,7 +111,8 @@ def without(command: click.Command, *groups: list[click.Option]) -> list[click.O
 
 def usage(name: str, command: click.Command) -> str:
     """Such as `network-mapper completion [OPTIONS] {bash|zsh}`."""
-    context = click.Context(command, info_name=f"network-mapper {name}".rstrip())
+    # With the settings of every command: click keeps the help option that it makes here.
+    context = click.Context(command, info_name=f"network-mapper {name}".rstrip(), **CONTEXT)
     return f"{context.info_name} {' '.join(command.collect_usage_pieces(context))}"
 
 
