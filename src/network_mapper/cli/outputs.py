@@ -163,7 +163,7 @@ def file_name(name: str, ending: str) -> str:
 
 
 def _replace(place: Path, content: bytes, mode: int | None) -> None:
-    beside = place.with_name(f".network-mapper-{os.getpid()}.part")
+    beside = place.with_name(f".network-mapper-{os.urandom(6).hex()}.part")
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         with os.fdopen(os.open(beside, flags, 0o666), "wb") as file:

@@ -116,6 +116,35 @@ def test_all_formats_hold_the_same_pairs(export):
     assert found == {(one.replace(".", "_"), kind, two.replace(".", "_")) for one, kind, two, _ in pairs}
 
 
+def identity(peer):
+    names = [f"{one.get('namespace', '')}/{one['name']}".removeprefix("/") for one in peer.get("candidates", ())]
+    return peer["type"], " | ".join(names) or peer["name"], peer.get("namespace", ""), peer.get("kind", "")
+
+
+@pytest.mark.parametrize("options", [[], ["--all"], ["--as-kubernetes-service", "-n", "shop"], ["--to", "redis"]])
+def test_tables_and_graphs_hold_the_edges_of_the_list(export, ask, options):
+    table = export(everything(), "--format", "csv", "--include-attempted", *options)
+    graph = json.loads(export(everything(), "--format", "json-graph", "--include-attempted", *options).out)["graph"]
+    listed = [
+        (*identity(entry["client"]), *identity(entry["server"]), str(port["port"] or ""), port["protocol"])
+        for entry in json.loads(ask("list", "-o", "json", *options).out)["edges"]
+        for port in entry["ports"]
+    ]
+    peers = {key: identity(node["metadata"]) for key, node in graph["nodes"].items()}
+    drawn = [
+        (
+            *peers[edge["source"]],
+            *peers[edge["target"]],
+            str(edge["metadata"]["port"] or ""),
+            edge["metadata"]["protocol"],
+        )
+        for edge in graph["edges"]
+    ]
+    rows = list(csv.reader(io.StringIO(table.out)))[1:]
+    assert [(*row[:8], *row[10:12]) for row in rows] == listed == drawn
+    assert listed
+
+
 # What is exported
 
 

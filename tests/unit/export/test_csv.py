@@ -1,5 +1,7 @@
 import csv
 import io
+import re
+from pathlib import Path
 
 import msgspec
 from export_maps import HOSTILE, NOW, deployment, everything, hostile, tcp
@@ -99,3 +101,10 @@ def test_an_earlier_table_is_known_by_its_header_also_of_a_version_with_other_co
     assert not is_earlier(b"client_type\nx")
     assert not is_earlier(b"name,price\n")
     assert not is_earlier(b"")
+
+
+def test_every_column_is_documented_and_no_other():
+    text = (Path(__file__).parents[3] / "docs" / "export.md").read_text()
+    table = text.partition("\n## csv\n")[2].partition("\n\nAn end")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert tuple(re.findall(r"`(\w+)`", "".join(rows))) == COLUMNS
