@@ -154,3 +154,32 @@ def test_long_names_are_cut_and_stay_distinct():
     assert first != second
     assert len(first) <= 255
     assert len(second) <= 255
+
+
+@pytest.mark.parametrize("check", [lambda path: outputs.check(path / "a", force=False), outputs.check_folder])
+def test_a_folder_without_rights_is_told_before_anything_is_made(tmp_path, monkeypatch, check):
+    monkeypatch.setattr(outputs.os, "access", lambda *_: False)
+    with pytest.raises(CliError, match=r"you have no right to.*Name another"):
+        check(tmp_path)
+
+
+def test_output_that_is_taken_in_pieces_is_written_whole(monkeypatch):
+    class Pipe:
+        taken = b""
+
+        def write(self, content):
+            self.taken += bytes(content[:3])
+            return min(3, len(content))
+
+        def flush(self):
+            pass
+
+    class Stdout:
+        buffer = Pipe()
+
+        def flush(self):
+            pass
+
+    monkeypatch.setattr(sys, "stdout", Stdout())
+    outputs.write_stdout(b"12345678")
+    assert Stdout.buffer.taken == b"12345678"
