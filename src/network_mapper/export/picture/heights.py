@@ -7,6 +7,7 @@ games do with bodies that must not overlap, and at last every distance is made r
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def choose(layers: Layers) -> None:
         for _ in range(3):
             _push(y, distances)
     y = _polished(layers, _packed(order, distances, y), distances, springs)
+    y = _closed_up(_parts(layers), distances, y)
     for number, vertex in enumerate(layers.vertices):
         vertex.y = y[number]
     upper = len(layers.vertices)
@@ -167,4 +169,42 @@ def _polished(
             move = max([*up, min([*down, wanted])])
             for n in whole:
                 y[n] += move
+    return y
+
+
+def _parts(layers: Layers) -> list[int]:
+    """For each body the number of its part: what is joined by lines or frames moves as one."""
+    count = len(layers.vertices)
+    parent = list(range(count + 2 * layers.frames))
+
+    def root(n: int) -> int:
+        while parent[n] != n:
+            parent[n] = parent[parent[n]]
+            n = parent[n]
+        return n
+
+    joined = [(a, b) for a, b, _ in layers.segments]
+    joined += [
+        (v, count + 2 * vertex.frame + side)
+        for v, vertex in enumerate(layers.vertices)
+        if vertex.frame >= 0
+        for side in (0, 1)
+    ]
+    for a, b in joined:
+        parent[root(a)] = root(b)
+    return [root(n) for n in range(len(parent))]
+
+
+def _closed_up(part: list[int], distances: list[Distance], y: list[float]) -> list[float]:
+    """Move parts up to what is above them: no line holds them away from each other."""
+    y = list(y)
+    for _ in range(len(set(part))):
+        room: dict[int, float] = {}
+        for a, b, least in distances:
+            if part[a] != part[b]:
+                room[part[b]] = min(room.get(part[b], math.inf), y[b] - y[a] - least)
+        chosen = max(room, key=lambda n: room[n], default=None)
+        if chosen is None or room[chosen] < 1:
+            break
+        y = [value - room[chosen] if part[n] == chosen else value for n, value in enumerate(y)]
     return y

@@ -190,10 +190,11 @@ def _draw(layers: Layers, boxes: Sequence[Box], frames: Sequence[float], links: 
         routes.append(curve if chain[0] == a else curve[::-1])
     rectangles = []
     for frame in range(len(frames)):
-        low, high = layers.spans[frame]
-        x = lefts[low] - PADDING
+        inside = [n for n, box in enumerate(boxes) if box.frame == frame]
+        x = min(corners[n][0] for n in inside) - PADDING
+        right = max(corners[n][0] + boxes[n].width for n in inside) + PADDING
         top, bottom = layers.borders[frame]
-        rectangles.append((x, top, rights[high] + PADDING - x, bottom - top))
+        rectangles.append((x, top, max(right - x, frames[frame]), bottom - top))
     return _at_origin(
         corners, [(box.width, layers.vertices[n].height) for n, box in enumerate(boxes)], rectangles, routes
     )

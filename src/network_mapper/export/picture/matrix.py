@@ -34,7 +34,8 @@ def draw(graph: Graph, folded: Folded, room: float = 0) -> tuple[list[Item], flo
     row = max(_ROW, min(_WIDEST_ROW, (room - top) / len(rows)))
     column = max(row, max((width(str(len(lines)), SIZE) for lines in cells.values()), default=0) + 8)
     wide, high = left + column * len(columns), top + row * len(rows)
-    items: list[Item] = [Text(0, 13, "Rows call columns: how many pairs", 13, bold=True)]
+    title = "Rows call columns: how many pairs" + (", without the bars above" if folded.hubs else "")
+    items: list[Item] = [Text(0, 13, title, 13, bold=True)]
     for place, number in enumerate(rows):
         y = top + row * place
         if place % 2 == 0:
@@ -48,7 +49,7 @@ def draw(graph: Graph, folded: Folded, room: float = 0) -> tuple[list[Item], flo
     down = {number: top + row * place for place, number in enumerate(rows)}
     for where, lines in sorted(cells.items()):
         items.append(_cell(graph, names, where, lines, Rect(across[where[1]], down[where[0]], column, row)))
-    return items, max(wide, width("Rows call columns: how many pairs", 13, bold=True)), high
+    return items, max(wide, width(title, 13, bold=True)), high
 
 
 def _cell(graph: Graph, names: list[str], where: tuple[int, int], lines: list[Line], room: Rect) -> Group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -102,7 +103,7 @@ def compose(heading: Heading, body: Body, description: str) -> Scene:
     for line in wrap(heading.title.split(" "), 18, wide):
         items.append(Text(MARGIN, y, line, 18, bold=True))
         y += 24
-    for line in wrap(heading.subtitle.split(" "), 12, wide):
+    for line in wrap(heading.subtitle.split("; "), 12, wide, between="; "):
         items.append(Text(MARGIN, y - 4, line, 12, colour=Colour.MUTED))
         y += _LEADING
     y += 8
@@ -122,4 +123,4 @@ def compose(heading: Heading, body: Body, description: str) -> Scene:
         for line in wrap(remark.split(" "), 11, wide):
             items.append(Text(MARGIN, y, line, 11, colour=Colour.MUTED))
             y += _LEADING
-    return Scene(wide + 2 * MARGIN, y + MARGIN - 12, heading.title, description, items)
+    return Scene(math.ceil(wide + 2 * MARGIN), math.ceil(y + MARGIN - 12), heading.title, description, items)
