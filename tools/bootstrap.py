@@ -149,10 +149,11 @@ def lock() -> None:
     _make_venv(tools)
     run(python_of(tools), "-m", "pip", "install", "--quiet", PIP_TOOLS)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    runtime = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["mapper"]
+    extras = project["project"]["optional-dependencies"]
+    runtime = project["project"]["dependencies"] + extras["mapper"]
     for lock_file, wanted in (
         (RUNTIME_LOCK, runtime),
-        (DEV_LOCK, ["-c " + str(RUNTIME_LOCK), *runtime, *project["dependency-groups"]["dev"]]),
+        (DEV_LOCK, ["-c " + str(RUNTIME_LOCK), *runtime, *extras["pictures"], *project["dependency-groups"]["dev"]]),
     ):
         say(f"resolving {lock_file.name}")
         source = tools / "requirements.in"
