@@ -177,6 +177,22 @@ def test_nobody_there_is_a_refused_connection():
         HttpClient(f"http://127.0.0.1:{port}").request("GET", "/")
 
 
+def test_a_connection_that_somebody_else_dials_is_used_and_dialled_again():
+    dialled = []
+
+    def dial():
+        near, far = socket.socketpair()
+        far.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok")
+        dialled.append(far)
+        return near
+
+    with HttpClient("http://mapper.example", dial=dial) as client:
+        assert [client.request("GET", "/").body for _ in range(2)] == [b"ok"] * 2
+    assert [far.recv(200) for far in dialled] == [b"GET / HTTP/1.1\r\nHost: mapper.example\r\n\r\n"] * 2
+    for far in dialled:
+        far.close()
+
+
 def test_a_unix_socket_is_spoken_to(tmp_path):
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "s"))

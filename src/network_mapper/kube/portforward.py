@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ SUBPROTOCOL = "v4.channel.k8s.io"
 LARGEST_MESSAGE = 4 * 1024 * 1024
 """Bytes; kubelets send 32 KiB at once."""
 
+_SILENT = logging.Logger("frames", logging.CRITICAL + 1)  # noqa: LOG001  its errors are raised here, and no log shall have them too
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _DATA, _ERROR = 0, 1
 _PORT_BYTES = 2
@@ -85,7 +87,7 @@ class Forward:
         self._connection = connection
         self._pod = pod
         self._port = port
-        self._frames = Protocol(Side.CLIENT, state=State.OPEN, max_size=LARGEST_MESSAGE)
+        self._frames = Protocol(Side.CLIENT, state=State.OPEN, max_size=LARGEST_MESSAGE, logger=_SILENT)
         self._channel: int | None = None
         self._preamble = (bytearray(), bytearray())
         self._data: list[bytes] = []
@@ -94,15 +96,10 @@ class Forward:
         self._ended = False
 
     def send(self, data: bytes) -> None:
-        """Send bytes to the pod.
-
-        Raises:
-            ForwardError: The forward is over.
-        """
-        if self._frames.state is not State.OPEN:
-            raise self._error("it was closed")
+        """Send bytes to the pod. What comes after the end is dropped: `receive` tells how it ended."""
         for start in range(0, len(data), _SLICE):
-            self._frames.send_binary(bytes([_DATA]) + data[start : start + _SLICE])
+            if self._frames.state is State.OPEN:
+                self._frames.send_binary(bytes([_DATA]) + data[start : start + _SLICE])
         self._flush()
 
     async def receive(self, silence: float) -> bytes:
@@ -130,8 +127,7 @@ class Forward:
         self._ended = True
         if self._frames.state is State.OPEN:
             self._frames.send_close(CloseCode.NORMAL_CLOSURE)
-            with contextlib.suppress(ForwardError):
-                self._flush()
+            self._flush()
         self._connection.abort()
 
     def _error(self, words: str) -> ForwardError:
@@ -200,10 +196,7 @@ class Forward:
         return one_line(self._said.decode("utf-8", "replace"))
 
     def _flush(self) -> None:
-        try:
+        with contextlib.suppress(UnreachableError):  # reading tells of it
             for data in self._frames.data_to_send():
-                if data:  # nothing stands for the end, which is `abort`'s
+                if data:  # nothing stands for the end, which is `close`'s
                     self._connection.send(data)
-        except UnreachableError as error:
-            if not self._ended and not self._failure:
-                raise self._error(str(error)) from None

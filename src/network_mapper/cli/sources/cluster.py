@@ -111,10 +111,7 @@ class _Channel(io.RawIOBase):
         return size
 
     def sendall(self, data: bytes, /) -> None:
-        try:
-            self._forward.send(data)
-        except ForwardError as error:
-            raise _BrokenForwardError(str(error)) from None
+        self._forward.send(data)
 
     def makefile(self, mode: Literal["rb"], /) -> io.BufferedReader:  # noqa: ARG002  a socket's signature
         return io.BufferedReader(self, _BUFFER)
