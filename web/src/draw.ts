@@ -61,7 +61,7 @@ export class Picture {
       );
     });
     this.#lineLayer = s("g", { class: "lines" });
-    this.#upperLayer = s("g", { class: "lines" });
+    this.#upperLayer = s("g", { class: "lines upper" });
     for (const line of scene.lines) if (!line.quiet) this.#lineLayer.append(this.#line(line));
     const items = scene.items.map((item) => this.#item(item));
     this.svg = s(
@@ -72,11 +72,12 @@ export class Picture {
         role: "group",
         "aria-label": `Map, ${plural(scene.items.length, "item")}. Arrow keys move, Enter opens, Escape goes back.`,
       },
-      // Around one peer, lines pass below the namespaces between; elsewhere they run inside frames.
-      ...(scene.kind === "focus"
-        ? [this.#lineLayer, this.#upperLayer, s("g", {}, ...frames)]
-        : [s("g", {}, ...frames), this.#lineLayer, this.#upperLayer]),
+      s("g", {}, ...frames),
+      this.#lineLayer,
+      scene.kind !== "open" && this.#upperLayer,
       s("g", { class: "items" }, ...items),
+      // Chips stand so close that lines between them would show nowhere below them.
+      scene.kind === "open" && this.#upperLayer,
     );
   }
 
@@ -124,7 +125,7 @@ export class Picture {
   }
 
   #line(line: Line): SVGGElement {
-    const weight = Math.min(4.5, 1.3 + Math.log2(line.pairs.length) * 0.45);
+    const weight = Math.min(this.scene.kind === "focus" ? 2 : 4.5, 1.3 + Math.log2(line.pairs.length) * 0.45);
     const d = path(line.points);
     const at = middle(line.points);
     const [pair] = line.pairs;

@@ -4,7 +4,7 @@
 // and shares its height only with lanes of other columns, so namespaces are frames that do not overlap. A line that
 // passes a column goes through a free place between its boxes, never behind one.
 
-import { type Link, type Model, NODES, OUTSIDE, type Peer } from "./model.ts";
+import { compare, type Link, type Model, NODES, OUTSIDE, type Peer } from "./model.ts";
 import { type Frame, type Item, type Line, level, MARGIN, type Measure, type Point, type Scene } from "./scene.ts";
 import { shorten } from "./text.ts";
 
@@ -32,7 +32,7 @@ const CROSSING = 40;
 export const KINDS: Record<string, string> = {
   external: "outside",
   node: "node",
-  service: "service, no workload known",
+  service: "service, workload unknown",
 };
 
 /** The links that close no circle, given that walks begin where nobody calls. */
@@ -220,14 +220,16 @@ function scene(model: Model, measure: Measure, style: Style): Scene {
       cells.set(peer.index, { peer, lane: alone ? peer.key : group.key, column: 0, y: 0 });
     }
   }
+  // Where circles are cut must not depend on the order in which edges came.
+  const links = [...model.links].sort((a, b) => compare(a.from.key, b.from.key) || compare(a.to.key, b.to.key));
   setColumns(
     cells,
-    model.links.filter((link) => link.from !== link.to),
+    links.filter((link) => link.from !== link.to),
   );
   const facts = (peer: Peer): string => (style.facts ? (KINDS[peer.type] ?? peer.kind) : "");
   const boxHeight = style.facts ? 46 : 32;
   const framed = new Set([...model.groups.values()].filter((g) => g.kind === "namespace").map((g) => g.key));
-  const height = arrange(cells, model.links, boxHeight, framed);
+  const height = arrange(cells, links, boxHeight, framed);
 
   const widths: number[] = [];
   const shown = new Map(drawn.map((peer) => [peer.index, shorten(peer.title, 30)]));
@@ -274,7 +276,7 @@ function scene(model: Model, measure: Measure, style: Style): Scene {
     frames.push({ x: left, y: top, w, h, title: group.title, group: group.key });
   }
 
-  const lines = route(model.links, cells, items, lefts, widths);
+  const lines = route(links, cells, items, lefts, widths);
   return {
     kind: "everything",
     width: Math.max(x - style.gap + PAD, ...frames.map((frame) => frame.x + frame.w)) + MARGIN,

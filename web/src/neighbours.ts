@@ -246,8 +246,11 @@ function neighbours(
   const frames: Frame[] = [];
   const heightOf = (block: (typeof blocks)[number]): number =>
     block.bare ? CHIP : HEAD + block.parts.length * PITCH - (PITCH - CHIP) + 10;
-  const full = blocks.reduce((sum, block) => sum + heightOf(block) + 12, 0);
-  const limit = Math.max(stage.height / 0.92 - 2 * MARGIN, full / 3);
+  const gapOf = (bare: boolean): number => (bare ? PITCH - CHIP : 12);
+  const full = blocks.reduce((sum, block) => sum + heightOf(block) + gapOf(block.bare), 0);
+  // At most three columns, of about the same height.
+  const columns = Math.min(3, Math.ceil(full / (stage.height / 0.92 - 2 * MARGIN)));
+  const limit = columns > 1 ? full / columns + CHIP : full;
   let [x, y, height] = [0, 0, 0];
   for (const block of blocks) {
     const { group, parts, bare } = block;
@@ -256,7 +259,7 @@ function neighbours(
     if (!bare) frames.push({ x, y, w: w + 2 * PAD, h, title: group.title, group: group.key });
     const top = bare ? 0 : HEAD;
     for (const [at, part] of parts.entries()) items.push({ ...part, x: x + PAD, y: y + top + at * PITCH, w, h: CHIP });
-    y += h + (bare ? PITCH - CHIP : 12);
+    y += h + gapOf(bare);
     height = Math.max(height, y);
   }
   return { items, frames, height, width: blocks.length ? x + w + 2 * PAD : 0, drawn };

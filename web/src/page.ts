@@ -179,9 +179,9 @@ class Page {
       sample("observed", false, OUTCOMES.observed),
       sample("attempted", false, OUTCOMES.attempted),
       sample("lookup", false, OUTCOMES.lookup),
-      sample("observed", true, "one of several, not known which"),
+      sample("observed", true, "one of several"),
       box("workload", "workload"),
-      box("service", "service, workload not known"),
+      box("service", "service, workload unknown"),
       box("external", "outside the cluster"),
       box("node", "node"),
       this.#counts,
@@ -488,7 +488,7 @@ class Page {
     const parts: (Node | string)[] = [];
     if (scene.items.length === 0) parts.push("This map is empty.");
     if (scene.notes.length) parts.push(scene.notes.join(" "));
-    if (this.#viewport.cut) parts.push(" Larger than the window: drag, or zoom out.");
+    if (this.#viewport.cut(this.#covered)) parts.push(" Larger than the window: drag, or zoom out.");
     if (scene.thinned) {
       const button = h(
         "button",

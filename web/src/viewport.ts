@@ -56,10 +56,10 @@ export class Viewport {
   }
 
   /** Whether part of the picture lies outside the window. */
-  get cut(): boolean {
+  cut(covered: number): boolean {
     const { width, height } = this.size;
     if (!this.#scene) return false;
-    return this.#scene.width * this.#scale > width + 1 || this.#scene.height * this.#scale > height + 1;
+    return this.#scene.width * this.#scale > width - covered + 1 || this.#scene.height * this.#scale > height + 1;
   }
 
   zoom(factor: number, x = this.size.width / 2, y = this.size.height / 2): void {
