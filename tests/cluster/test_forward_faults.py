@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -240,3 +241,17 @@ def test_control_c_ends_a_request_that_is_not_answered(installed, admin_config):
         os.kill(installed.process.process.pid, signal.SIGCONT)
     assert (process.returncode, out, err) == (130, "", "")
     assert time.monotonic() - began < 5
+
+
+def test_a_slow_cluster_is_told_on_the_terminal_and_the_line_is_erased(installed, account, proxy):
+    proxy.on("/api/v1/services").wait(1.6)
+    config = account(SEARCH, FORWARD, PROXY, server=proxy.url)
+    near, far = os.openpty()
+    done = subprocess.run(
+        command("list", "--kubeconfig", config), check=True, stdout=subprocess.PIPE, stderr=far, env=environment()
+    )
+    os.close(far)
+    written = os.read(near, 10_000).decode()
+    os.close(near)
+    assert done.stdout
+    assert re.fullmatch(rf"\rconnecting to the mapper through {proxy.url} … 1 s\r +\r", written), written
