@@ -39,6 +39,7 @@ demo: venv ## Draw the map of a small shop from real packets (TOPOLOGY=FILE, DEM
 .PHONY: test
 test: venv ## Run all tests (ARGS="-k name"), those with network namespaces where the system allows them
 	@$(PYTHON) tools/bootstrap.py test-tools
+	@$(BIN)/python tools/dist.py wheels || echo "==> tests of the packed release will be skipped" >&2
 	@# Inside the sandbox there is no network to fetch from, so the tests' Kubernetes is built beside it; the tests that
 	@# need it come last and wait.
 	@$(PYTHON) tools/bootstrap.py kubernetes & build=$$!; \

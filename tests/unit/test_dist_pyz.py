@@ -10,9 +10,11 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import pyz
+import wheels
 
 BARE_PYTHON = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
 TARGET_TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
@@ -28,13 +30,74 @@ def wheel(text: str) -> bytes:
     return content.getvalue()
 
 
-def platform() -> str:
+def starter() -> ModuleType:
+    """The module that an archive starts with."""
     sys.path.insert(0, str(pyz.TEMPLATES))
     try:
         import pyz_start
     finally:
         sys.path.remove(str(pyz.TEMPLATES))
-    return pyz_start.platform()
+    return pyz_start
+
+
+def platform() -> str:
+    return starter().platform()
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "version", "expected"),
+    [
+        ("darwin", "arm64", "", "darwin-arm64"),
+        ("darwin", "x86_64", "", "darwin-x86_64"),
+        ("win32", "", "3.13.0 (tags/v3.13.0) [MSC v.1941 64 bit (AMD64)]", "windows-amd64"),
+        ("win32", "", "3.13.0 (tags/v3.13.0) [MSC v.1941 32 bit (Intel)]", "windows-other"),
+        ("win32", "", "3.13.0 (tags/v3.13.0) [MSC v.1941 64 bit (ARM64)]", "windows-other"),
+    ],
+)
+def test_other_systems_are_named_as_the_index_names_them(monkeypatch, system, machine, version, expected):
+    start = starter()
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(sys, "version", version)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine=machine))
+    assert start.platform() == expected
+    assert expected in wheels.PLATFORMS or expected == "windows-other"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [("glibc 2.36", "linux-gnu-x86_64"), (None, "linux-musl-x86_64"), (ValueError(), "linux-musl-x86_64")],
+)
+def test_which_c_library_linux_has(monkeypatch, answer, expected):
+    def confstr(_: str) -> str | None:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    start = starter()
+    monkeypatch.setattr(os, "confstr", confstr)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(machine="x86_64"))
+    assert start.platform() == expected
+    assert expected in wheels.PLATFORMS
+
+
+@pytest.mark.parametrize(
+    ("system", "variables", "expected"),
+    [
+        ("linux", {"HOME": "/h"}, "/h/.cache/network-mapper/pyz"),
+        ("linux", {"HOME": "/h", "XDG_CACHE_HOME": "/c"}, "/c/network-mapper/pyz"),
+        ("darwin", {"HOME": "/h"}, "/h/Library/Caches/network-mapper/pyz"),
+        ("win32", {"LOCALAPPDATA": "/l", "TEMP": "/t"}, "/l/network-mapper/pyz"),
+        ("win32", {"TEMP": "/t"}, "/t/network-mapper"),
+    ],
+)
+def test_where_each_system_keeps_what_is_unpacked(monkeypatch, system, variables, expected):
+    for name in ("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "TEMP", "TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    start = starter()
+    monkeypatch.setattr(sys, "platform", system)
+    assert start.places()[0] == expected
 
 
 def archive(at: Path, text: str, *, digest: str = "", targets: list[str] | None = None) -> Path:
@@ -173,15 +236,10 @@ def test_a_folder_that_others_can_write_to_is_not_used(folders, start, mode):
     assert str(place) not in result.stdout
 
 
-def test_a_folder_of_somebody_else_is_not_used(folders, start):
-    if os.getuid():
-        pytest.skip("only root can give a folder away")
-    file = archive(folders / "a.pyz", "hello")
-    start(file)
-    (made,) = unpacked(cache(folders))
-    (made / "network_mapper" / "__main__.py").write_text("def start():\n    return 99\n")
-    os.chown(made, 12345, 12345)
-    assert start(file).returncode == 7
+def test_a_folder_of_somebody_else_is_not_used(folders, monkeypatch):
+    assert starter().ours(str(folders))
+    monkeypatch.setattr(os, "getuid", lambda: folders.stat().st_uid + 1)
+    assert not starter().ours(str(folders))
 
 
 def test_a_link_is_not_followed(folders, start):

@@ -73,11 +73,3 @@ def test_the_sniffer_process_loads_no_web_and_no_cluster_library():
 @pytest.mark.parametrize("room", ["cli.list", "cli.status", "cli.reset", "mapper.run", "sniffer.run", "sniffer.replay"])
 def test_what_runs_on_other_systems_imports_nothing_of_linux(room):
     python(f"{LIKE_ANOTHER_SYSTEM}\nimport network_mapper.{room}")
-
-
-@pytest.mark.parametrize("command", ["list", "status", "reset", "version", "completion"])
-def test_commands_for_people_import_nothing_that_windows_lacks(command):
-    missing = ("fcntl", "grp", "pwd", "pty", "resource", "syslog", "termios", "tty", "uvloop")
-    block = f"import sys; sys.modules.update(dict.fromkeys({missing!r}))"
-    python(f"{block}\nfrom network_mapper.cli.main import main\nsys.exit(main([{command!r}, '--help']))")
-    python(f"{block}\nimport network_mapper.cli.{command}, network_mapper.cli.sources.rest, network_mapper.cli.empty")

@@ -44,7 +44,7 @@ def without(*args: str, cwd: Path | None = None, stdin: str = "") -> subprocess.
     return process
 
 
-@pytest.mark.parametrize("name", [name for name in inventory.COMMANDS if name not in ("mapper", "sniffer")])
+@pytest.mark.parametrize("name", inventory.COMMANDS)
 def test_help_needs_nothing_of_one_system(name):
     assert f"Usage: network-mapper {name}" in without(name, "--help").stdout
 
