@@ -129,7 +129,7 @@ def command(  # noqa: PLR0917  click passes them by name
     selection: Selection,
     connection: Connection,
 ) -> None:
-    """Draw the map.
+    """Draw the map: SVG, PNG, PDF, DOT, Mermaid, or a page to explore it.
 
     A map of up to some twenty workloads is drawn whole: a frame for each namespace, an arrow for each pair that talks.
     A larger one is folded: a tile for each namespace with the names of its workloads, and arrows or a table with the
