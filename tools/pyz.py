@@ -1,8 +1,14 @@
 """Makes `network-mapper.pyz`: one file with the wheels for every system that it runs on.
 
-shiv packs one system and one Python; pex packs several, but runs on no Windows and needs some hundred milliseconds
-more at every start. So there is a small loader of our own, `templates/pyz_*.py`. The wheels go in as they are, so that
-whoever wants to can compare them with the registry's.
+Compared on Linux with Python 3.11, `--help` of an unpacked archive, CPU time; the interpreter alone took 41 ms:
+
+    shiv          82 ms    3.9 MB    one system, one Python
+    pex          508 ms    5.1 MB    several, but not Windows
+    pex --venv   184 ms    5.1 MB    likewise; it starts two interpreters
+    this          78 ms   46.8 MB    seven systems with four Pythons each
+
+So there is a small loader of our own, `templates/pyz_*.py`. The wheels go in as they are, so that whoever wants to can
+compare them with the registry's.
 """
 
 from __future__ import annotations

@@ -135,7 +135,11 @@ def parse(command: click.Command, ctx: click.Context, args: list[str], parser: C
     """Parse arguments with click's parser of the command, and give switches that are off the last word."""
     until = command.list_commands(ctx) if isinstance(command, click.Group) else ()
     args, off = _take_switches(command.get_params(ctx), args, until)
-    left = parser(ctx, args)
+    try:
+        left = parser(ctx, args)
+    except click.UsageError as error:
+        error.ctx = error.ctx or ctx  # not every fault says whose it is, and the message names the command's help
+        raise
     for switch in off:
         if isinstance(switch, _StateSwitch):
             setattr(_state_of(ctx), switch.attribute, not switch.meaning)

@@ -57,6 +57,7 @@ def test_examples_are_understood(name):
             "No such option '--frm'. (Did you mean one of: '--format', '--from'?) Try 'network-mapper list --help'.",
         ),
         (("list", "-o", "xml"), "'xml' is not one of 'text', 'json', 'yaml', 'wide'."),
+        (("list", "-o"), "Option '-o' requires an argument. Try 'network-mapper list --help'."),
         (("--colour",), "Try 'network-mapper --help'."),
         (("completion",), "Missing argument"),
     ],
