@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from network_mapper.cli.sources.base import MapQuery, NoStatusError
 from network_mapper.export.labels import clean, namespace_of
-from network_mapper.export.selection import ways
+from network_mapper.export.selection import hidden, ways
 from network_mapper.export.times import age
 from network_mapper.model import Drop, Hop, Service
 
@@ -49,9 +49,9 @@ def is_rows(reason: str) -> bool:
     return drop is None or drop.unit == "rows"
 
 
-def hidden_note(hidden: int) -> str:
-    """That routine edges are not shown."""
-    edges = "1 edge is" if hidden == 1 else f"{hidden} edges are"
+def hidden_note(count: int) -> str:
+    """That so many routine edges are not shown."""
+    edges = "1 edge is" if count == 1 else f"{count} edges are"
     return f"{edges} hidden (cluster DNS, our own traffic, clients that are nodes or outside); --all shows them."
 
 
@@ -67,8 +67,6 @@ def explain(source: MapSource, answer: MapDocument, selection: Selection, key: s
     Raises:
         CliError: The source does not answer any more.
     """
-    from network_mapper.export.selection import hidden  # noqa: PLC0415  its name is a variable above
-
     routine = hidden(answer, selection)
     if routine:
         return [NOTHING, hidden_note(routine)]

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -221,3 +222,12 @@ def test_what_is_remembered_has_a_bound(watch, mapper, monkeypatch):
 def test_a_label_tells_clients_apart(watch, appear):
     out = watch("--watch-only", "--distinct-by-label", "team", steps=[appear(edge(ADS, CART))]).out
     assert " ads [team=no_value] in namespace web calls " in out
+
+
+def test_every_field_and_event_is_documented():
+    from network_mapper.cli.watch import Event
+
+    page = (Path(__file__).parents[3] / "docs" / "list-document.md").read_text(encoding="utf-8")
+    section = page.split("## Watching")[1]
+    named = {*Event.__struct_fields__, "present", "new", "stronger", "reset", "restart"}
+    assert {name for name in named if f"`{name}`" not in section} == set()

@@ -1,4 +1,5 @@
 import itertools
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -190,3 +191,16 @@ def test_every_line_of_the_text_is_a_client_or_a_server(edges, rows):
     for client, lines_of in itertools.groupby(folded, key=lambda one: one.client):
         assert f"{groups.name_of(client, BY_TEAM)} calls:" in lines
         assert list(lines_of)
+
+
+def test_every_field_is_documented():
+    page = (Path(__file__).parents[3] / "docs" / "list-document.md").read_text(encoding="utf-8")
+    section = page.split("## Groups")[1].split("## Watching")[0]
+    added = {"group_by", "groups", "client", "server", "pairs", "type", "name", "first_seen", "last_seen"}
+    own_fields = {
+        *groups.GroupsDocument.__struct_fields__,
+        *groups.GroupEntry.__struct_fields__,
+        *Group.__struct_fields__,
+    }
+    assert added <= own_fields
+    assert {name for name in added if f"`{name}`" not in section} == set()
