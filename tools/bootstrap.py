@@ -22,7 +22,20 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 RUNTIME_LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
-TEST_TOOLS = {"curl": "curl", "fish": "fish", "openssl": "openssl", "zsh": "zsh"}
+TEST_TOOLS = {
+    "chromium": "chromium",
+    "curl": "curl",
+    "dot": "graphviz",
+    "fish": "fish",
+    "groff": "groff",
+    "jq": "jq",
+    "mandoc": "mandoc",
+    "node": "nodejs",
+    "npm": "npm",
+    "openssl": "openssl",
+    "ruby": "ruby",
+    "zsh": "zsh",
+}
 """Programs that tests run, and the Debian packages that have them."""
 PIP_TOOLS = "pip-tools==7.6.2"
 LOCK_HEADER = (
