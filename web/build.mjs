@@ -1,7 +1,8 @@
-// Builds the page's script and style sheet into the Python package, or with --tests the tests for node.
+// Builds the page's script and style sheet into the Python package, or with --tests builds the tests and runs them.
 //
 // The built files are committed, so that whoever installs the package needs no Node; a test builds them again and
 // compares. That is why nothing here depends on the time or the machine.
+import { spawnSync } from "node:child_process";
 import { readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,6 +22,8 @@ if (process.argv.includes("--tests")) {
     format: "esm",
     outExtension: { ".js": ".mjs" },
   });
+  const built = tests.map((name) => join(here, ".tests", name.replace(/\.ts$/, ".mjs")));
+  process.exit(spawnSync(process.execPath, ["--test", ...built], { stdio: "inherit" }).status ?? 1);
 } else {
   const at = process.argv.indexOf("--outdir");
   await build({

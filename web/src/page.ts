@@ -105,7 +105,7 @@ class Page {
       this.#views.set(name, button);
       return button;
     };
-    document.body.replaceChildren(
+    document.body.append(
       h(
         "header",
         {},
@@ -120,7 +120,7 @@ class Page {
         ),
         this.#theme,
       ),
-      h("div", { class: "bar" }, this.#crumbs, this.#note, this.#controls()),
+      h("section", { class: "bar", "aria-label": "What is drawn" }, this.#crumbs, this.#note, this.#controls()),
       this.#main,
       h("footer", {}, this.#legend, h("p", { class: "times" }, [made, seen, since, left].filter(Boolean).join(" · "))),
       this.#live,

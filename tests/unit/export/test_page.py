@@ -35,7 +35,7 @@ class Parts(HTMLParser):
         self.attributes += attrs
         self.inside = tag
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, _tag):
         self.inside = ""
 
     def handle_data(self, data):
