@@ -22,33 +22,37 @@ from network_mapper.model import Edge, ServiceRef, Workload
 from network_mapper.wire.api import MapDocument
 
 EDGES = 1_000
+EXPORTED = 5_000
 NOW = 1_800_000_000_000
-LIMITS = {"--help": 150, "list": 250}
+LIMITS = {"--help": 150, "list": 250, "export": 1000, "export --format json": 1000}
 """Promised CPU milliseconds."""
 
 
-def large_map() -> bytes:
-    """A map of EDGES edges between 250 workloads, as the mapper sends it."""
-    workloads = [Workload(f"service-{n:03}", f"team-{n % 10}", "Deployment") for n in range(250)]
+def large_map(count: int) -> bytes:
+    """A map of that many edges, four for each workload, as the mapper sends it."""
+    size = count // 4
+    workloads = [Workload(f"service-{n:04}", f"team-{n % 10}", "Deployment") for n in range(size)]
     edges = []
-    for n in range(EDGES):
-        client, server = workloads[n % 250], workloads[(n * 7 + n // 250 + 1) % 250]
+    for n in range(count):
+        client, server = workloads[n % size], workloads[(n * 7 + n // size + 1) % size]
         service = ServiceRef(server.name, server.namespace)
         edges.append(Edge(client, server, service, 8080, "tcp", n + 1, 0, 0, 1, NOW - 60_000, NOW - n))
     return msgspec.json.encode(MapDocument("bench", 1, NOW - 60_000, NOW, 0, 0, edges))
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers every request with the same map."""
+    """Answers every request with a map; a path that begins with /large gives the larger one."""
 
-    body = large_map()
+    usual = large_map(EDGES)
+    large = large_map(EXPORTED)
 
     def do_GET(self) -> None:
         """Send the map."""
+        body = self.large if self.path.startswith("/large") else self.usual
         self.send_response(200)
-        self.send_header("content-length", str(len(self.body)))
+        self.send_header("content-length", str(len(body)))
         self.end_headers()
-        self.wfile.write(self.body)
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -77,6 +81,8 @@ def main(runs: int) -> int:
         "list -o wide": [*program, "list", "-o", "wide", "--mapper-url", url],
         "list -o json": [*program, "list", "-o", "json", "--mapper-url", url],
         "list -o yaml": [*program, "list", "-o", "yaml", "--mapper-url", url],
+        "export": [*program, "export", "--mapper-url", f"{url}/large"],
+        "export --format json": [*program, "export", "--format", "json", "--mapper-url", f"{url}/large"],
     }
     failed = False
     print(f"{EDGES} edges, median of {runs} runs")
