@@ -91,7 +91,7 @@ def main(runs: int) -> int:
         cpu = statistics.median(cost(command) for _ in range(runs))
         limit = LIMITS.get(name)
         failed |= bool(limit and cpu > limit)
-        print(f"{name:16} {cpu:6.0f} ms CPU{f' (at most {limit})' if limit else ''}")
+        print(f"{name:20} {cpu:6.0f} ms CPU{f' (at most {limit})' if limit else ''}")
     server.shutdown()
     return int(failed)
 
