@@ -447,7 +447,11 @@ def test_a_label_tells_clients_apart_in_place_of_their_namespaces():
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
-@given(st.lists(st.tuples(st.text(max_size=300), st.sampled_from(["Deployment", "", "Cron Job", "ü", "K" * 300])), max_size=8))
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=300), st.sampled_from(["Deployment", "", "Cron Job", "ü", "K" * 300])), max_size=8
+    )
+)
 def test_names_of_resources_are_such_as_kubernetes_takes_and_differ(workloads):
     taken = set()
     for workload, kind in workloads:
