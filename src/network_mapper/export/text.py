@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from network_mapper.export import operations
 from network_mapper.export.labels import Labels, clean, named, namespace_of
 from network_mapper.export.pairs import Outcome, group
 
@@ -33,13 +34,6 @@ def mark(evidence: Evidence) -> str:
     return _MARKS.get(evidence.outcome, "")
 
 
-def operation(name: str) -> str:
-    """A Kafka operation as its users write it: `DESCRIBE` is `describe`, `DESCRIBE_CONFIGS` is `DescribeConfigs`."""
-    if not name.isupper():
-        return name
-    return name.title().replace("_", "") if "_" in name else name.lower()
-
-
 def details(edges: Iterable[Edge]) -> list[str]:
     """A line for each path, topic or kind of cloud action that was asked for, sorted."""
     found: dict[tuple[str, str], set[str]] = {}
@@ -52,8 +46,8 @@ def details(edges: Iterable[Edge]) -> list[str]:
 def _detail(protocol: str, name: str, values: Sequence[str]) -> str:
     match protocol:
         case "kafka":
-            operations = " ".join(clean(operation(value)) for value in values)
-            return f"Kafka topic: {named(name)}, operations: [{operations}]"
+            words = sorted({operations.shown(value) for value in values}, key=str.lower)
+            return f"Kafka topic: {named(name)}, operations: [{' '.join(map(clean, words))}]"
         case "http":
             methods = ",".join(clean(value) for value in values if value != "ALL")
             return f"path {named(name)}, methods: [{methods}]"

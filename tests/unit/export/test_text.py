@@ -102,15 +102,6 @@ def test_a_path_cannot_move_the_cursor_nor_add_a_line():
     ]
 
 
-@pytest.mark.parametrize(
-    ("wire", "word"),
-    [("DESCRIBE", "describe"), ("ALL", "all"), ("CLUSTER_ACTION", "ClusterAction"), ("ALTER_CONFIGS", "AlterConfigs"),
-     ("IDEMPOTENT_WRITE", "IdempotentWrite"), ("read", "read"), ("", "")],
-)  # fmt: skip
-def test_operations_are_written_as_kafka_users_write_them(wire, word):
-    assert text.operation(wire) == word
-
-
 def test_an_edge_without_counters_has_no_mark():
     assert text.render([Edge(CLIENT, SERVER, None, 0, "")]) == "client in namespace shop calls:\n  - server\n"
 

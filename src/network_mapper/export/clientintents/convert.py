@@ -22,6 +22,7 @@ from network_mapper.export.clientintents.model import (
     Resource,
     ServiceTarget,
 )
+from network_mapper.export.operations import resource_word
 from network_mapper.export.selection import NO_VALUE
 from network_mapper.model import External, Service, ServiceRef, Workload
 
@@ -32,21 +33,6 @@ if TYPE_CHECKING:
     from network_mapper.model import Edge, Peer
 
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "CONNECT"})
-OPERATIONS = {
-    "ALL": "all",
-    "CONSUME": "consume",
-    "PRODUCE": "produce",
-    "CREATE": "create",
-    "ALTER": "alter",
-    "DELETE": "delete",
-    "DESCRIBE": "describe",
-    "CLUSTER_ACTION": "ClusterAction",
-    "DESCRIBE_CONFIGS": "DescribeConfigs",
-    "ALTER_CONFIGS": "AlterConfigs",
-    "IDEMPOTENT_WRITE": "IdempotentWrite",
-}
-"""From the map's words to those of the resource."""
-
 CLOUDS = frozenset({"aws", "gcp", "azure"})
 API_SERVER = Service("kubernetes", "default")
 """The cluster's own API, which in many clusters is no pod."""
@@ -250,15 +236,17 @@ def _paths(paths: Mapping[str, set[str]], left: Left) -> tuple[Resource, ...]:
 
 
 def _topics(topics: Mapping[str, set[str]], left: Left) -> tuple[Resource, ...]:
-    for operations in topics.values():
-        for operation in operations - OPERATIONS.keys() - {""}:
-            left.operations[operation] = left.operations.get(operation, 0) + 1
-    return tuple(
-        Resource(
-            topic, tuple(sorted((OPERATIONS[word] for word in topics[topic] if word in OPERATIONS), key=str.lower))
-        )
-        for topic in sorted(topics)
-    )
+    found = []
+    for topic in sorted(topics):
+        words = set()
+        for operation in topics[topic] - {""}:
+            word = resource_word(operation)
+            if word is None:
+                left.operations[operation] = left.operations.get(operation, 0) + 1
+            else:
+                words.add(word)
+        found.append(Resource(topic, tuple(sorted(words, key=str.lower))))
+    return tuple(found)
 
 
 def _is_address(name: str) -> bool:
