@@ -261,8 +261,8 @@ def _pixels(made: Scene, theme: Any, wanted: _Wanted) -> tuple[bytes, list[str]]
 
 def _advice(wanted: _Wanted) -> str:
     if wanted.engine == "dot":
-        return "Leave out --engine dot, or draw a part of the map (-n, --focus)"
-    return "Leave out --fold never, or draw a part of the map (-n, --focus)"
+        return "Leave out --engine dot, or draw a part of the map (-n, --focus)."
+    return "Leave out --fold never, or draw a part of the map (-n, --focus)."
 
 
 def _check_extra(format_: str) -> None:

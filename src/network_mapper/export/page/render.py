@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from network_mapper.export.picture import MADE_BY
 from network_mapper.model import Ambiguous, External, Node, ServiceRef
 
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ def render(answer: MapDocument, edges: Sequence[Edge], *, title: str = "") -> st
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
     )
     return f"""<!DOCTYPE html>
+<!-- {MADE_BY} -->
 <html lang="en">
 <head>
 <meta charset="utf-8">

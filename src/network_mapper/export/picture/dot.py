@@ -35,6 +35,11 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def identifier(end: End) -> str:
+    """The id of an end. Graphviz keeps names that begin with a percent sign for what has no name of its own."""
+    return quoted(f" {end.id}" if end.id.startswith("%") else end.id)
+
+
 def label(text: str) -> str:
     """The text to be shown: as `quoted`, and nothing in it is an entity; a line break stays one."""
     return quoted(text.replace("&", "&amp;")).replace("\n", "\\n")
@@ -64,11 +69,11 @@ def render(graph: Graph, title: str = "") -> str:
 
 def _node(end: End) -> str:
     shown = f"? {end.id}" if end.shape is Shape.AMBIGUOUS else end.id
-    return f"{quoted(end.id)} [label={label(shown)}, {_SHAPES[end.shape]}]"
+    return f"{identifier(end)} [label={label(shown)}, {_SHAPES[end.shape]}]"
 
 
 def _edge(graph: Graph, line: Line) -> str:
     unsure = ', label="?"' if line.unsure else ""
     tip = label("\n".join([graph.text(line), *describe(line.pair)]))
-    ends = f"{quoted(graph.ends[line.client].id)} -> {quoted(graph.ends[line.server].id)}"
+    ends = f"{identifier(graph.ends[line.client])} -> {identifier(graph.ends[line.server])}"
     return f"{ends} [{_STYLES[line.outcome]}{unsure}, tooltip={tip}]"

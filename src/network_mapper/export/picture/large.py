@@ -62,13 +62,13 @@ def _with_table(graph: Graph, folded: Folded) -> Body:
     table, table_width, table_height = matrix.draw(graph, folded)
     ways = [way for wide in _WIDTHS for way in tiles.shelves(graph, folded, wide)]
 
-    def size(way: tiles.Shelves, beside: bool) -> tuple[float, float]:
+    def size(way: tiles.Shelves, beside: bool, tiles_height: float) -> tuple[float, float]:
         if beside:
-            return way.width + _APART + table_width, max(way.height, table_height)
-        return max(way.width, table_width), way.height + _APART + table_height
+            return way.width + _APART + table_width, max(tiles_height, table_height)
+        return max(way.width, table_width), tiles_height + _APART + table_height
 
     def cost(choice: tuple[tiles.Shelves, bool]) -> float:
-        wide, high = size(*choice)
+        wide, high = size(*choice, choice[0].usual_height)
         ratio = wide / high / _ASPECT
         return wide * high * math.pow(max(ratio, 1 / ratio), 1.5)
 
@@ -77,7 +77,7 @@ def _with_table(graph: Graph, folded: Folded) -> Body:
         table, table_width, table_height = matrix.draw(graph, folded, way.height)
     corner = (way.width + _APART, 0.0) if beside else (0.0, way.height + _APART)
     items = [*way.draw(graph, folded), *moved(table, *corner)]
-    return Body(*size(way, beside), items, [], matrix.legend())
+    return Body(*size(way, beside, way.height), items, [], matrix.legend())
 
 
 def _bars(graph: Graph, folded: Folded, wide: float) -> tuple[list[Item], float]:

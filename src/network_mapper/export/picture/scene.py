@@ -71,9 +71,9 @@ THEMES: Final[dict[str, Theme]] = {
         C.FRAME_EDGE: "#3d4c5a",
         C.OUTSIDE: "#d3bf7e",
         C.HEAT_1: "#1c3345",
-        C.HEAT_2: "#214a68",
-        C.HEAT_3: "#29628b",
-        C.HEAT_4: "#337cb0",
+        C.HEAT_2: "#1f4560",
+        C.HEAT_3: "#23587c",
+        C.HEAT_4: "#2a6c98",
     },
 }
 del C

@@ -23,6 +23,7 @@ PITCH: Final = 19.0
 _CHIP: Final = 16.0
 _PAD: Final = 12.0
 _GAP: Final = 6.0
+_STEP: Final = 12.0
 _WIDEST_NAME: Final = 320.0
 _HEAD: Final = 26.0
 _LEADING: Final = 14.0
@@ -30,22 +31,32 @@ _WORDS: Final = {Shape.SERVICE: " (service)"}
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A tile of a given width: the lines of its names by columns, and how high it is."""
+    """A tile of a given width: the lines of its names by columns, and how high it is.
+
+    Attributes:
+        usual: How high it would be if every name had one line, which only depends on how many there are.
+    """
 
     width: float
     height: float
+    usual: float
     heading: list[str]
     facts: list[str]
     columns: list[list[tuple[int, list[str]]]]
     column_width: float
 
 
-def names(graph: Graph, tile: Tile) -> list[tuple[int, list[str]]]:
-    """Each end of a tile with its name, in lines."""
-    return [
-        (number, broken(graph.ends[number].name + _WORDS.get(graph.ends[number].shape, ""), SIZE, _WIDEST_NAME))
-        for number in tile.ends
-    ]
+def _names(graph: Graph, tile: Tile) -> tuple[list[tuple[int, list[str]]], float]:
+    """Each end of a tile with its name in lines, and the width that they have.
+
+    It is that of all but the longest tenth of the names, which take several lines: one long name must not widen every
+    column, nor shift all that follows when it comes or goes. For the same reason widths go by steps.
+    """
+    written = [(n, graph.ends[n].name + _WORDS.get(graph.ends[n].shape, "")) for n in tile.ends]
+    widths = sorted(width(name, SIZE) for _, name in written)
+    common = widths[min(len(widths) - 1, int(len(widths) * 0.9))]
+    limit = min(_WIDEST_NAME, math.ceil(common / _STEP) * _STEP)
+    return [(n, broken(name, SIZE, limit)) for n, name in written], limit
 
 
 def facts(graph: Graph, tile: Tile) -> list[str]:
@@ -58,8 +69,8 @@ def facts(graph: Graph, tile: Tile) -> list[str]:
 
 def plan(graph: Graph, tile: Tile, wide: float) -> Plan:
     """Lay out a tile that is as wide as that, or wider where a name needs it."""
-    entries = names(graph, tile)
-    column = max(width(line, SIZE) for _, lines in entries for line in lines) + 12 + _GAP
+    entries, limit = _names(graph, tile)
+    column = limit + 12 + _GAP
     count = max(1, int((wide - 2 * _PAD + _GAP) // column))
     rows = math.ceil(sum(len(lines) for _, lines in entries) / count)
     columns: list[list[tuple[int, list[str]]]] = [[]]
@@ -74,8 +85,9 @@ def plan(graph: Graph, tile: Tile, wide: float) -> Plan:
     full = max(wide, column - _GAP + 2 * _PAD)
     heading = broken(tile.name, 13, (full - 2 * _PAD) * 0.94)
     said = wrap(facts(graph, tile), SIZE, full - 2 * _PAD, between=" · ")
-    high = _HEAD + 16 * (len(heading) - 1) + _LEADING * len(said) + 6 + deepest * PITCH + _PAD - 4
-    return Plan(full, high, heading, said, columns, column)
+    around = _HEAD + 16 * (len(heading) - 1) + _LEADING * len(said) + 6 + _PAD - 4
+    usual = around + math.ceil(len(entries) / count) * PITCH
+    return Plan(full, around + deepest * PITCH, usual, heading, said, columns, column)
 
 
 def draw(graph: Graph, tile: Tile, made: Plan, x: float, y: float) -> Group:
@@ -123,6 +135,11 @@ class Shelves(msgspec.Struct, frozen=True):
         """Of the tallest column."""
         return max(sum(made.height + GUTTER for made in self.plans[a:b]) for a, b in self.columns) - GUTTER
 
+    @property
+    def usual_height(self) -> float:
+        """Of the column that would be tallest if every name had one line."""
+        return max(sum(made.usual + GUTTER for made in self.plans[a:b]) for a, b in self.columns) - GUTTER
+
     def draw(self, graph: Graph, folded: Folded) -> list[Item]:
         """The tiles, the first at (0, 0)."""
         items: list[Item] = []
@@ -138,7 +155,7 @@ def shelves(graph: Graph, folded: Folded, wide: float) -> list[Shelves]:
     """The ways to set up tiles of that width, or of more where a name needs it: in one column, in two, and so on."""
     widest = max(plan(graph, tile, wide).width for tile in folded.tiles)
     plans = [plan(graph, tile, widest) for tile in folded.tiles]
-    heights = [made.height + GUTTER for made in plans]
+    heights = [made.usual + GUTTER for made in plans]
     ways = {}
     for columns in range(1, min(len(plans), MOST_COLUMNS) + 1):
         cut = _partition(heights, columns)
