@@ -237,6 +237,12 @@ function scene(model: Model, measure: Measure, style: Style): Scene {
     const text = Math.max(measure(shown.get(cell.peer.index) ?? "", TITLE, true), measure(facts(cell.peer), FACTS));
     widths[cell.column] = Math.max(widths[cell.column] ?? 96, text + 24);
   }
+  const titles = new Map([...model.groups.values()].map((group) => [group.key, shorten(group.title, 30)]));
+  for (const group of model.groups.values()) {
+    if (!framed.has(group.key)) continue;
+    const column = Math.min(...group.members.map((peer) => cells.get(peer.index)?.column ?? 0));
+    widths[column] = Math.max(widths[column] ?? 96, measure(titles.get(group.key) ?? "", 13, true));
+  }
   const lefts: number[] = [];
   let x = MARGIN + PAD;
   for (const [column, width] of widths.entries()) {
@@ -270,10 +276,9 @@ function scene(model: Model, measure: Measure, style: Style): Scene {
     const inside = group.members.flatMap((peer) => items.get(peer.index) ?? []);
     const left = Math.min(...inside.map((item) => item.x)) - PAD;
     const top = Math.min(...inside.map((item) => item.y)) - HEAD;
-    const least = measure(group.title, 13, true) + 2 * PAD;
-    const w = Math.max(Math.max(...inside.map((item) => item.x + item.w)) + PAD - left, least);
+    const w = Math.max(...inside.map((item) => item.x + item.w)) + PAD - left;
     const h = Math.max(...inside.map((item) => item.y + item.h)) + PAD - top;
-    frames.push({ x: left, y: top, w, h, title: group.title, group: group.key });
+    frames.push({ x: left, y: top, w, h, title: titles.get(group.key) ?? "", group: group.key });
   }
 
   const lines = route(links, cells, items, lefts, widths);

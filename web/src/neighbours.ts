@@ -25,6 +25,7 @@ const PITCH = 32;
 const PAD = 14;
 const HEAD = 30;
 const BETWEEN = 90;
+const GAP = 26;
 const MOST_INSIDE = 120;
 
 function chip(peer: Peer, note = ""): Omit<Item, "x" | "y" | "w" | "h"> {
@@ -81,8 +82,8 @@ export function opened(model: Model, group: Group, measure: Measure, stage: Size
   const sideColumns = (count: number): number => Math.max(1, Math.ceil(count / rows));
   const [left, right] = [sideColumns(callers.length), sideColumns(callees.length)];
   const room = stage.width / 0.92 - 2 * MARGIN - (left + right) * (sideWidth + 16) - 2 * BETWEEN;
-  const square = Math.ceil(Math.sqrt((chips.length * PITCH) / (chipWidth + 16)));
-  const most = Math.max(1, Math.floor(room / (chipWidth + 16)));
+  const square = Math.ceil(Math.sqrt((chips.length * PITCH) / (chipWidth + GAP)));
+  const most = Math.max(1, Math.floor(room / (chipWidth + GAP)));
   const columns = Math.min(
     chips.length,
     Math.max(Math.min(square, most), Math.min(most, Math.ceil(chips.length / rows))),
@@ -95,18 +96,17 @@ export function opened(model: Model, group: Group, measure: Measure, stage: Size
   const middle = (count: number, wide: number): number => MARGIN + (height - Math.ceil(count / wide) * PITCH + 6) / 2;
 
   const frameX = MARGIN + (callers.length ? left * (sideWidth + 16) - 16 + BETWEEN : 0);
-  const title =
-    measure(`${group.title} · ${plural(contents(group).count, contents(group).noun)}`, TITLE, true) + 2 * PAD;
-  const frameWidth = Math.max(columns * (chipWidth + 16) - 16 + 2 * PAD, title);
+  const title = `${shorten(group.title, 30)} · ${plural(contents(group).count, contents(group).noun)}`;
+  const frameWidth = Math.max(columns * (chipWidth + GAP) - GAP, measure(title, TITLE, true)) + 2 * PAD;
   const frameY = MARGIN + (height - frameHeight) / 2;
-  const frame: Frame = { x: frameX, y: frameY, w: frameWidth, h: frameHeight, title: group.title, group: group.key };
+  const frame: Frame = { x: frameX, y: frameY, w: frameWidth, h: frameHeight, title, group: group.key };
   const rightX = frameX + frameWidth + BETWEEN;
 
   const place = (parts: readonly Omit<Item, "x" | "y" | "w" | "h">[], boxes: readonly Box[]): Item[] =>
     parts.flatMap((part, at) => (boxes[at] ? [{ ...part, ...boxes[at] }] : []));
   const items = [
     ...place(callers, grid(callers.length, sideWidth, left, MARGIN, middle(callers.length, left), 16)),
-    ...place(chips, grid(chips.length, chipWidth, columns, frameX + PAD, frameY + HEAD, 16)),
+    ...place(chips, grid(chips.length, chipWidth, columns, frameX + PAD, frameY + HEAD, GAP)),
     ...place(callees, grid(callees.length, sideWidth, right, rightX, middle(callees.length, right), 16)),
   ];
   const at = new Map(items.map((item) => [item.id, item]));
@@ -226,7 +226,7 @@ function neighbours(
       const id = `${mark}more ${group.key}`;
       const { noun } = contents(group);
       const count = plural(rest.length, noun);
-      const title = bare ? group.title : `+ ${number(rest.length)} more`;
+      const title = bare ? shorten(group.title, 30) : `+ ${number(rest.length)} more`;
       const facts = bare ? number(rest.length) : "";
       const name = `${shown.length ? "further " : ""}${count} of ${group.title}: unfold`;
       parts.push({ id, look: "more", title, whole: title, facts, name, more: mark + group.key });
@@ -234,7 +234,7 @@ function neighbours(
     }
     blocks.push({ group, parts, bare });
   }
-  const titles = blocks.map(({ group }) => measure(group.title, TITLE, true) + 2 * PAD);
+  const titles = blocks.map(({ group }) => measure(shorten(group.title, 30), TITLE, true) + 2 * PAD);
   const w = Math.max(
     widest(
       blocks.flatMap((block) => block.parts),
@@ -256,7 +256,7 @@ function neighbours(
     const { group, parts, bare } = block;
     const h = heightOf(block);
     if (y > 0 && y + h > limit) [x, y] = [x + w + 2 * PAD + 16, 0];
-    if (!bare) frames.push({ x, y, w: w + 2 * PAD, h, title: group.title, group: group.key });
+    if (!bare) frames.push({ x, y, w: w + 2 * PAD, h, title: shorten(group.title, 30), group: group.key });
     const top = bare ? 0 : HEAD;
     for (const [at, part] of parts.entries()) items.push({ ...part, x: x + PAD, y: y + top + at * PITCH, w, h: CHIP });
     y += h + gapOf(bare);

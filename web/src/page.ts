@@ -78,8 +78,12 @@ class Page {
     this.#state = { ...this.#state, ...(scoped && !turns ? { page: 1 } : {}), ...change };
     const address = format(this.#state);
     if (address !== location.hash && !(address === "#" && location.hash === "")) {
-      if (replace) history.replaceState(null, "", address);
-      else history.pushState(null, "", address);
+      try {
+        if (replace) history.replaceState(null, "", address);
+        else history.pushState(null, "", address);
+      } catch {
+        // Some browsers refuse after a hundred changes in half a minute; the view changes all the same.
+      }
     }
     this.render();
   }

@@ -47,6 +47,7 @@ export class Panel {
     );
     this.element.replaceChildren(...(parts.length ? [close, ...parts] : []));
     this.element.scrollTo(0, 0);
+    if (parts.length) this.#say(`Details of ${parts[0]?.textContent ?? ""}`);
   }
 
   #ago(ms: number): string {

@@ -55,6 +55,15 @@ test("frames hold their namespaces and nothing else, and do not overlap", () => 
   }
 });
 
+test("a namespace with a long name still has a frame of its own", () => {
+  const long = "a-namespace-whose-name-is-as-long-as-names-get-here";
+  const scene = first(everything(modelOf([`${long}/a>b/b`, "b/b>c/c"]), measure));
+  for (const frame of scene.frames) {
+    assert.ok(measure(frame.title, 13, true) <= frame.w);
+    for (const other of scene.frames) assert.ok(other === frame || !overlap(frame, other));
+  }
+});
+
 test("callers stand left of whom they call, but for circles", () => {
   const scene = first(everything(modelOf(SHOP), measure));
   const at = new Map(scene.items.map((item) => [item.whole, item.x]));
