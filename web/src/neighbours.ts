@@ -25,7 +25,6 @@ const PITCH = 32;
 const PAD = 14;
 const HEAD = 30;
 const BETWEEN = 90;
-const GAP = 26;
 const MOST_INSIDE = 120;
 
 function chip(peer: Peer, note = ""): Omit<Item, "x" | "y" | "w" | "h"> {
@@ -77,13 +76,15 @@ export function opened(model: Model, group: Group, measure: Measure, stage: Size
 
   const sideWidth = widest([...callers, ...callees], measure);
   const chipWidth = widest(chips, measure);
+  // Few chips stand apart for the lines between them; of many, lines show only when pointed at.
+  const gap = chips.length > 60 ? 10 : 26;
   // The widest arrangement that is as high as the window; sides take a second column only where they must.
   const rows = Math.max(4, Math.floor((stage.height - 2 * MARGIN - HEAD - PAD) / PITCH));
   const sideColumns = (count: number): number => Math.max(1, Math.ceil(count / rows));
   const [left, right] = [sideColumns(callers.length), sideColumns(callees.length)];
   const room = stage.width / 0.92 - 2 * MARGIN - (left + right) * (sideWidth + 16) - 2 * BETWEEN;
-  const square = Math.ceil(Math.sqrt((chips.length * PITCH) / (chipWidth + GAP)));
-  const most = Math.max(1, Math.floor(room / (chipWidth + GAP)));
+  const square = Math.ceil(Math.sqrt((chips.length * PITCH) / (chipWidth + gap)));
+  const most = Math.max(1, Math.floor(room / (chipWidth + gap)));
   const columns = Math.min(
     chips.length,
     Math.max(Math.min(square, most), Math.min(most, Math.ceil(chips.length / rows))),
@@ -97,7 +98,7 @@ export function opened(model: Model, group: Group, measure: Measure, stage: Size
 
   const frameX = MARGIN + (callers.length ? left * (sideWidth + 16) - 16 + BETWEEN : 0);
   const title = `${shorten(group.title, 30)} · ${plural(contents(group).count, contents(group).noun)}`;
-  const frameWidth = Math.max(columns * (chipWidth + GAP) - GAP, measure(title, TITLE, true)) + 2 * PAD;
+  const frameWidth = Math.max(columns * (chipWidth + gap) - gap, measure(title, TITLE, true)) + 2 * PAD;
   const frameY = MARGIN + (height - frameHeight) / 2;
   const frame: Frame = { x: frameX, y: frameY, w: frameWidth, h: frameHeight, title, group: group.key };
   const rightX = frameX + frameWidth + BETWEEN;
@@ -106,7 +107,7 @@ export function opened(model: Model, group: Group, measure: Measure, stage: Size
     parts.flatMap((part, at) => (boxes[at] ? [{ ...part, ...boxes[at] }] : []));
   const items = [
     ...place(callers, grid(callers.length, sideWidth, left, MARGIN, middle(callers.length, left), 16)),
-    ...place(chips, grid(chips.length, chipWidth, columns, frameX + PAD, frameY + HEAD, GAP)),
+    ...place(chips, grid(chips.length, chipWidth, columns, frameX + PAD, frameY + HEAD, gap)),
     ...place(callees, grid(callees.length, sideWidth, right, rightX, middle(callees.length, right), 16)),
   ];
   const at = new Map(items.map((item) => [item.id, item]));
