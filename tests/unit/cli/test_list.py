@@ -23,6 +23,18 @@ def test_all_shows_routine_edges(ask):
     )
 
 
+@pytest.mark.parametrize("output", ["json", "yaml"])
+def test_a_document_of_everything_holds_labels_for_whoever_keeps_it(output, ask, mapper):
+    assert ask("list", "--all", "-o", output).code == 0
+    assert mapper.requests == ["GET /api/v1/map?labels=true"]
+
+
+@pytest.mark.parametrize("arguments", [["--all"], ["-o", "json"], ["--all", "-o", "wide"]])
+def test_labels_that_nobody_sees_are_not_asked_for(arguments, ask, mapper):
+    assert ask("list", *arguments).code == 0
+    assert mapper.requests[0] == "GET /api/v1/map"
+
+
 def test_wide_says_what_is_hidden(ask):
     result = ask("list", "-o", "wide")
     assert [" ".join(line.split()) for line in result.out.splitlines()[1:]] == [

@@ -89,6 +89,27 @@ def test_a_mapper_of_another_version_is_told_of(ask, mapper):
     assert ask("status", "-q").err == ""
 
 
+def test_a_map_that_was_emptied_says_when(ask, mapper):
+    mapper.status.reset_at = NOW - 3_600_000
+    assert "  Store: map-1, epoch 1, emptied 1h ago\n" in ask("status").out
+
+
+def test_names_cannot_act_on_the_terminal(ask, mapper):
+    bad, told = "\x1b[2J", "\\x1b[2J"
+    status = mapper.status
+    status.version = status.store = status.cluster.source = status.cluster.domain = bad
+    status.cluster.problems = [bad]
+    status.cluster.resources = [ResourceStatus(bad, "", bad, 1, 0, 1, 0, 0, bad, 0, bad)]
+    status.drops, status.uncovered_nodes, status.covered_nodes = {bad: 1}, [bad], [bad]
+    for sniffer in status.sniffers:
+        sniffer.node = sniffer.agent = sniffer.version = bad
+        sniffer.sources, sniffer.drops = {bad: 1}, {bad: 1}
+    status.senders = [SenderStatus(bad, bad, bad, bad, {bad: 5}, NOW, True)]
+    out = ask("status", "-o", "wide").out
+    assert "\x1b" not in out
+    assert out.count(told) > 20
+
+
 def test_a_clock_that_is_wrong_is_told_of(ask, mapper):
     mapper.status.sniffers[0].clock_ahead, mapper.status.sniffers[1].clock_ahead = 61_000, -5_000
     out = ask("status").out

@@ -195,6 +195,16 @@ def test_as_services_counts_two_workloads_behind_one_service_together():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("one", "other", "first"), [(7, 5, 5), (5, 7, 5), (0, 5, 5), (5, 0, 5), (0, 0, 0)])
+def test_what_is_counted_together_was_first_seen_when_the_first_of_it_was(one, other, first):
+    green = Workload("redis-green", "shop", "StatefulSet")
+    edges = [
+        edge(CART, server, ("redis", "shop"), connections=1, first_seen=seen, last_seen=9)
+        for server, seen in ((REDIS, one), (green, other))
+    ]
+    assert [e.first_seen for e in choose(answer_of(*edges), Selection(as_services=True))] == [first]
+
+
 def test_as_services_ends_a_doubt_about_what_is_behind_it():
     answer = answer_of(edge(CART, Ambiguous((REDIS, OTHER)), ("redis", "shop")))
     assert chosen(answer, as_services=True) == [(CART, Service("redis", "shop"))]
