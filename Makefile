@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 
 # The scripts of bench/ that `make bench` runs, in this order; BENCH=cli runs one of them.
-BENCH ?= cli capture_packets cluster_index forward live_cluster mapper model_wire sniffer
+BENCH ?= cli capture_packets cluster_index forward live_cluster mapper model_wire page sniffer
 
 # Topology of the demo; another file draws another map. DEMO_KEEP=1 keeps it running.
 TOPOLOGY ?=
@@ -39,11 +39,12 @@ demo: venv ## Draw the map of a small shop from real packets (TOPOLOGY=FILE, DEM
 .PHONY: test
 test: venv ## Run all tests (ARGS="-k name"), those with network namespaces where the system allows them
 	@$(PYTHON) tools/bootstrap.py test-tools
-	@$(BIN)/python tools/dist.py wheels || echo "==> tests of the packed release will be skipped" >&2
 	@# Inside the sandbox there is no network to fetch from, so the tests' Kubernetes is built beside it; the tests that
 	@# need it come last and wait.
 	@$(PYTHON) tools/bootstrap.py kubernetes & build=$$!; \
 	trap 'kill $$build 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
+	$(PYTHON) tools/bootstrap.py page; \
+	$(BIN)/python tools/dist.py wheels || echo "==> tests of the packed release will be skipped" >&2; \
 	reason=$$($(BIN)/python -c 'from network_mapper.testing import sandbox; print(sandbox.obstacle() or "")') && \
 	if [ -z "$$reason" ]; then \
 		$(BIN)/python -m network_mapper.testing.sandbox --net -- $(BIN)/python -m pytest $(ARGS); \

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cache
 import kubernetes
+import page_tools
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -124,6 +125,7 @@ def kubernetes_programs() -> None:
 def fill_cache() -> None:
     """Fetch and build whatever later targets would have to fetch and build."""
     wheels()
+    page()
     kubernetes_programs()
 
 
@@ -190,10 +192,19 @@ def test_tools() -> None:
             say(f"some tests will be skipped: {error}")
 
 
+def page() -> None:
+    """Fetch what builds the page of a map, once; where that cannot be, its tests say what they miss."""
+    try:
+        say(f"the page's tools are in {page_tools.fetch()}")
+    except page_tools.MissingError as error:
+        say(f"some tests will be skipped: {error}")
+
+
 STEPS = {
     "cache": fill_cache,
     "kubernetes": kubernetes_programs,
     "lock": lock,
+    "page": page,
     "test-tools": test_tools,
     "venv": venv,
 }
