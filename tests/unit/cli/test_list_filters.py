@@ -58,6 +58,14 @@ def test_to(listed):
     )
 
 
+@pytest.mark.parametrize(
+    "arguments", [["-n", "shop,db"], ["-n", " shop , db "], ["-n", "shop,,db,"], ["-n", "shop,db", "-n", "shop"]]
+)
+def test_names_are_asked_for_once_and_without_what_surrounds_them(listed, mapper, arguments):
+    assert listed(*arguments).code == 0
+    assert mapper.requests[0] == "GET /api/v1/map?namespace=shop&namespace=db"
+
+
 def test_from_and_to_together_are_one_edge(listed):
     assert listed("--from", "cart", "--to", "cache").out == "cart in namespace shop calls:\n  - redis\n"
 

@@ -3,6 +3,7 @@ import json
 
 import pytest
 import yaml
+from model_server import ModelServer, intent
 
 from network_mapper.wire.api import ResetDocument
 
@@ -91,3 +92,11 @@ def test_anything_but_yes_removes_nothing(ask, mapper, typed, text, message):
     assert (result.code, result.out) == (1, "")
     assert result.err.endswith(f"Error: {message}\n")
     assert mapper.requests == ["GET /api/v1/status"]
+
+
+def test_where_there_is_no_status_the_edges_are_counted(run, typed):
+    typed("n\n")
+    with ModelServer([intent("shop/cart", "db/redis"), intent("shop/cart", "db/cache")]) as server:
+        result = run("reset", "--mapper-url", server.url)
+    assert result.code == 1
+    assert f"Remove all 2 edges, of the map at {server.url}? [y/N]" in result.err

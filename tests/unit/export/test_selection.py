@@ -205,6 +205,12 @@ def test_what_is_counted_together_was_first_seen_when_the_first_of_it_was(one, o
     assert [e.first_seen for e in choose(answer_of(*edges), Selection(as_services=True))] == [first]
 
 
+@pytest.mark.parametrize("changed", [{"port": 81}, {"protocol": "http"}, {"service": ServiceRef("redis", "db")}])
+def test_as_services_keeps_what_differs_in_more_than_the_workload_apart(changed):
+    one = edge(CART, REDIS, ("redis", "shop"))
+    assert len(choose(answer_of(one, msgspec.structs.replace(one, **changed)), Selection(as_services=True))) == 2
+
+
 def test_as_services_ends_a_doubt_about_what_is_behind_it():
     answer = answer_of(edge(CART, Ambiguous((REDIS, OTHER)), ("redis", "shop")))
     assert chosen(answer, as_services=True) == [(CART, Service("redis", "shop"))]
