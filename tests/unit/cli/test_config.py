@@ -102,6 +102,7 @@ def test_a_key_far_from_all_names_still_gets_a_hint(with_file):
         ("mapper-url = true", "mapper-url is True, but wants a text (in quotes)."),
         ("namespaces = [1]", "namespaces is [1], but wants a text or a list of texts."),
         ("mapper-service-port = 1.5", "mapper-service-port is 1.5, but wants a whole number."),
+        ("mapper-service-port = true", "mapper-service-port is True, but wants a whole number."),
         ("[list]\nall = 1", "list.all is 1, but wants true or false."),
     ],
 )
