@@ -125,6 +125,12 @@ def test_every_named_test_exists(row):
         assert test.partition("[")[0] in names_in(path), name
 
 
+def test_nothing_about_the_command_line_is_left_for_later():
+    rows = [row for (component, _), row in features().items() if component == "command line"]
+    rows += [faults()[number] for number in ("24", *map(str, range(57, 68)))]
+    assert [row.title for row in rows if row.status == "later"] == []
+
+
 def test_every_test_of_a_real_cluster_is_in_a_file_that_is_named():
     named_files = {name.partition("::")[0] for row in ROWS for name in row.tests}
     files = {f"cluster/{file.name}" for file in (TESTS / "cluster").glob("test_model_*.py")}
