@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from network_mapper.export.labels import Labels, named, namespace_of
+from network_mapper.export.labels import Labels, clean, named, namespace_of
 from network_mapper.export.pairs import Outcome, Pair, doors, group, sort_key
 from network_mapper.model import Ambiguous, External, Node, Service, Workload
 
@@ -127,13 +127,14 @@ def _order(peer: Peer) -> tuple[bool, str, tuple[str, ...]]:
 def _end(peer: Peer, labels: Labels, taken: set[str]) -> End:
     tag = labels.tag(peer)
     full = labels.cell(peer, client=True)
+    namespace = clean(namespace_of(peer))
     match peer:
         case Workload():
             name = labels.bare(peer) + tag
-            wanted = f"{name}.{namespace_of(peer)}" if peer.namespace else name
+            wanted = f"{name}.{namespace}" if namespace else name
         case Service():
             name = named(peer.name) + tag
-            wanted = f"{labels.bare(peer)}.{peer.namespace}" if peer.namespace else labels.bare(peer)
+            wanted = f"{labels.bare(peer)}.{namespace}" if namespace else labels.bare(peer)
         case Ambiguous():
             name = wanted = full
         case _:
@@ -143,7 +144,7 @@ def _end(peer: Peer, labels: Labels, taken: set[str]) -> End:
         number += 1
         unique = f"{wanted} #{number}"
     taken.add(unique)
-    return End(unique, name, full, namespace_of(peer), _SHAPES[type(peer)])
+    return End(unique, name, full, namespace, _SHAPES[type(peer)])
 
 
 def describe(pair: Pair) -> list[str]:

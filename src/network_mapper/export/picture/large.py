@@ -55,7 +55,7 @@ def _with_lines(graph: Graph, folded: Folded) -> Body:
     items += counts
     for tile, made, (x, y, _, high) in zip(folded.tiles, plans, placed.boxes, strict=True):
         items.append(tiles.draw(graph, tile, made, x, y + (high - made.height) / 2))
-    return Body(placed.width, placed.height, items, [], line_legend(graph))
+    return Body(placed.width, placed.height, items, [], line_legend({bundle.outcome for bundle in folded.bundles}))
 
 
 def _with_table(graph: Graph, folded: Folded) -> Body:

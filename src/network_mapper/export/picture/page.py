@@ -14,6 +14,8 @@ from network_mapper.export.picture.scene import Colour, Group, Item, Path, Scene
 from network_mapper.export.picture.text import width, wrap
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from network_mapper.export.picture.graph import Graph
 
 MARGIN: Final = 24.0
@@ -76,9 +78,8 @@ def shape_legend(graph: Graph) -> list[Sample]:
     ]
 
 
-def line_legend(graph: Graph, *, loops: bool = False) -> list[Sample]:
-    """The styles of the lines in a graph."""
-    outcomes = {line.outcome for line in graph.lines}
+def line_legend(outcomes: Collection[Outcome], *, loops: bool = False) -> list[Sample]:
+    """The styles of lines, and that some are loops."""
     way = [(0.0, -4.0), (14.0, -4.0), (28.0, -4.0), (42.0, -4.0)]
     samples: list[Sample] = [
         (shapes.line(way, outcome), 42, meaning)
@@ -90,7 +91,7 @@ def line_legend(graph: Graph, *, loops: bool = False) -> list[Sample]:
         )
         if outcome in outcomes
     ]
-    if loops and any(line.client == line.server for line in graph.lines):
+    if loops:
         samples.append((shapes.line(shapes.loop(0, -24, 28, 12), Outcome.ANSWERED), 24, "calls itself"))
     return samples
 

@@ -23,8 +23,8 @@ PITCH: Final = 19.0
 _CHIP: Final = 16.0
 _PAD: Final = 12.0
 _GAP: Final = 6.0
-_STEP: Final = 12.0
-_WIDEST_NAME: Final = 320.0
+_STEP: Final = 24.0
+_NOT_MUCH_LONGER: Final = 1.4
 _HEAD: Final = 26.0
 _LEADING: Final = 14.0
 _WORDS: Final = {Shape.SERVICE: " (service)"}
@@ -46,16 +46,20 @@ class Plan(msgspec.Struct, frozen=True):
     column_width: float
 
 
-def _names(graph: Graph, tile: Tile) -> tuple[list[tuple[int, list[str]]], float]:
+def _names(graph: Graph, tile: Tile, widest: float) -> tuple[list[tuple[int, list[str]]], float]:
     """Each end of a tile with its name in lines, and the width that they have.
 
-    It is that of all but the longest tenth of the names, which take several lines: one long name must not widen every
-    column, nor shift all that follows when it comes or goes. For the same reason widths go by steps.
+    It is that of all but the longest tenth of the names, and of those of them that are not much longer; the others
+    take several lines: one long name must not widen every column, nor shift all that follows when it comes or goes. For
+    the same reason widths go by steps.
     """
     written = [(n, graph.ends[n].name + _WORDS.get(graph.ends[n].shape, "")) for n in tile.ends]
     widths = sorted(width(name, SIZE) for _, name in written)
     common = widths[min(len(widths) - 1, int(len(widths) * 0.9))]
-    limit = min(_WIDEST_NAME, math.ceil(common / _STEP) * _STEP)
+    limit = math.ceil(common / _STEP) * _STEP
+    fitting = max(wide for wide in widths if wide <= limit * _NOT_MUCH_LONGER)
+    limit = math.ceil(fitting / _STEP) * _STEP
+    limit = min(widest, limit)
     return [(n, broken(name, SIZE, limit)) for n, name in written], limit
 
 
@@ -68,8 +72,8 @@ def facts(graph: Graph, tile: Tile) -> list[str]:
 
 
 def plan(graph: Graph, tile: Tile, wide: float) -> Plan:
-    """Lay out a tile that is as wide as that, or wider where a name needs it."""
-    entries, limit = _names(graph, tile)
+    """Lay out a tile that is as wide as that."""
+    entries, limit = _names(graph, tile, wide - 2 * _PAD - 12)
     column = limit + 12 + _GAP
     count = max(1, int((wide - 2 * _PAD + _GAP) // column))
     rows = math.ceil(sum(len(lines) for _, lines in entries) / count)
@@ -82,12 +86,11 @@ def plan(graph: Graph, tile: Tile, wide: float) -> Plan:
         columns[-1].append(entry)
         used += len(entry[1])
     deepest = max(sum(len(lines) for _, lines in entries_of) for entries_of in columns)
-    full = max(wide, column - _GAP + 2 * _PAD)
-    heading = broken(tile.name, 13, (full - 2 * _PAD) * 0.94)
-    said = wrap(facts(graph, tile), SIZE, full - 2 * _PAD, between=" · ")
+    heading = broken(tile.name, 13, (wide - 2 * _PAD) * 0.94)
+    said = wrap(facts(graph, tile), SIZE, wide - 2 * _PAD, between=" · ")
     around = _HEAD + 16 * (len(heading) - 1) + _LEADING * len(said) + 6 + _PAD - 4
     usual = around + math.ceil(len(entries) / count) * PITCH
-    return Plan(full, around + deepest * PITCH, usual, heading, said, columns, column)
+    return Plan(wide, around + deepest * PITCH, usual, heading, said, columns, column)
 
 
 def draw(graph: Graph, tile: Tile, made: Plan, x: float, y: float) -> Group:
@@ -152,9 +155,8 @@ class Shelves(msgspec.Struct, frozen=True):
 
 
 def shelves(graph: Graph, folded: Folded, wide: float) -> list[Shelves]:
-    """The ways to set up tiles of that width, or of more where a name needs it: in one column, in two, and so on."""
-    widest = max(plan(graph, tile, wide).width for tile in folded.tiles)
-    plans = [plan(graph, tile, widest) for tile in folded.tiles]
+    """The ways to set up tiles of that width: in one column, in two, and so on."""
+    plans = [plan(graph, tile, wide) for tile in folded.tiles]
     heights = [made.usual + GUTTER for made in plans]
     ways = {}
     for columns in range(1, min(len(plans), MOST_COLUMNS) + 1):

@@ -46,7 +46,9 @@ def draw(graph: Graph, place: Place = layered.place) -> Body:
         Group(tuple(shapes.box(end, *rectangle)), end.full, end.shape, (("id", end.id),))
         for end, rectangle in zip(graph.ends, placed.boxes, strict=True)
     ]
-    return Body(placed.width, lowest, items, [], [*shape_legend(graph), *line_legend(graph, loops=True)])
+    loops = len(between) < len(graph.lines)
+    lines = line_legend({line.outcome for line in graph.lines}, loops=loops)
+    return Body(placed.width, lowest, items, [], [*shape_legend(graph), *lines])
 
 
 def _line(graph: Graph, line: Line, route: Sequence[Point]) -> Group:
