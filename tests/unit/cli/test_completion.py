@@ -213,6 +213,14 @@ def test_a_kubeconfig_that_is_none_offers_nothing(complete, capfd, tmp_path, con
     assert capfd.readouterr() == ("", "")
 
 
+def test_settings_that_are_none_are_no_obstacle(complete, capfd, mapper, monkeypatch, tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text("{")
+    monkeypatch.setenv("NETWORK_MAPPER_CONFIG", str(file))
+    assert complete("list", "--mapper-url", mapper.url, "--from", "") == ["cart.shop"]
+    assert capfd.readouterr() == ("", "")
+
+
 def powershell(words: str) -> list[tuple[str, str, str]]:
     """What the program answers when PowerShell's script asks: three lines for each value."""
     environ = {

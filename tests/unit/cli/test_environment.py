@@ -92,9 +92,10 @@ def test_telemetry_variables_change_nothing(ask, monkeypatch, name):
 def test_switches_may_be_written_as_other_programs_write_them(ask):
     usual, everything = ask("list"), ask("list", "--all")
     assert usual != everything
-    assert ask("list", "--all=true") == everything
-    assert ask("list", "--all=false") == usual
-    assert ask("list", "--all", "--all=false") == usual
+    for yes, no in (("true", "false"), ("1", "0"), ("t", "f"), ("TRUE", "False")):
+        assert ask("list", f"--all={yes}") == everything
+        assert ask("list", f"--all={no}") == usual
+        assert ask("list", "--all", f"--all={no}") == usual
 
 
 def test_a_switch_that_is_off_wins_over_its_variable(ask, monkeypatch):
@@ -102,6 +103,14 @@ def test_a_switch_that_is_off_wins_over_its_variable(ask, monkeypatch):
     monkeypatch.setenv("NETWORK_MAPPER_ALL", "true")
     assert ask("list") != usual
     assert ask("list", "--all=false") == usual
+
+
+def test_a_flag_lifts_what_variables_say_about_the_same_way(run, mapper, monkeypatch, tmp_path):
+    monkeypatch.setenv("NETWORK_MAPPER_MAPPER_URL", mapper.url)
+    monkeypatch.setenv("NETWORK_MAPPER_MAPPER_NAMESPACE", "shop")
+    result = run("list", "--kubeconfig", str(tmp_path / "none"))
+    assert (result.code, result.out) == (1, "")
+    assert "there is no kubeconfig at" in result.err
 
 
 @pytest.mark.parametrize("args", [["--quiet", "list"], ["list", "--quiet"], ["-q", "list"], ["--quiet=true", "list"]])

@@ -280,6 +280,15 @@ def test_our_own_mapper_costs_no_extra_request(mapper):
     assert mapper.requests == ["GET /api/v1/map", "GET /api/v1/status", "POST /api/v1/reset"]
 
 
+def test_our_own_mapper_stays_ours_when_it_is_later_hidden_by_something_else(mapper):
+    with source_at(HttpClient(mapper.url), "here") as source:
+        source.map()
+        mapper.broken = (404, b"nothing here")
+        with pytest.raises(CliError, match="here answered HTTP 404"):
+            source.status()
+    assert mapper.requests == ["GET /api/v1/map", "GET /api/v1/status"]
+
+
 @pytest.mark.parametrize("schema", [CURRENT, WITH_LABELS, NAMES_ONLY])
 @pytest.mark.parametrize("method", ["status", "reset"])
 def test_any_request_and_any_version_may_be_the_first(server, schema, method):

@@ -269,6 +269,18 @@ def test_a_kafka_server_is_one_target_whatever_its_kind():
     ]
 
 
+def test_a_kafka_server_without_a_topic_has_no_list_of_them():
+    edge = asked(CART, deployment("kafka"), "kafka")
+    assert targets(edge) == [{"kafka": {"name": "kafka"}}]
+    assert targets(edge, version="v1alpha3") == [{"name": "kafka", "type": "kafka"}]
+
+
+@pytest.mark.parametrize(("version", "name"), [("v2beta1", "web"), ("v1alpha3", "svc:web")])
+def test_a_server_without_a_namespace_has_no_dot_behind_its_name(version, name):
+    (target,) = targets(tcp(CART, Service("web", "")), version=version)
+    assert target.get("service", target) == {"name": name}
+
+
 def test_paths_of_all_edges_of_a_pair_are_united_and_sorted():
     edges = [
         Edge(CART, deployment("web"), service, 0, "http", requests=1, details=details)

@@ -40,6 +40,11 @@ def test_of_an_answered_pair_only_what_was_never_answered_is_left_out():
     assert choose(edges, attempted=False, lookups=False) == (edges[:2], 1, 0)
 
 
+def test_of_an_answered_pair_what_was_looked_up_and_then_refused_stays():
+    edges = [edge(80, connections=1), edge(0, lookups=1, attempts=1)]
+    assert choose(edges, attempted=False, lookups=True) == (edges, 0, 0)
+
+
 def test_an_edge_without_any_count_is_believed():
     one = edge(0)
     assert choose([one], attempted=False, lookups=False) == ([one], 0, 0)
