@@ -454,6 +454,14 @@ def test_a_label_tells_clients_apart_in_place_of_their_namespaces():
     ]
 
 
+def test_clients_without_the_label_are_one_client_in_every_namespace():
+    servers = deployment("db", "ns1"), deployment("web", "ns2")
+    edges = [tcp(deployment("api", server.namespace), server) for server in servers]
+    (document,) = convert(edges, Options(labels={})).documents
+    assert (document.name, document.namespace) == ("api", "ns1")
+    assert [target.name for target in document.targets] == ["db", "web"]
+
+
 # Names of resources
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
