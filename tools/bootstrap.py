@@ -34,6 +34,7 @@ TEST_TOOLS = {
     "node": "nodejs",
     "npm": "npm",
     "openssl": "openssl",
+    "pdftotext": "poppler-utils",
     "ruby": "ruby",
     "zsh": "zsh",
 }
