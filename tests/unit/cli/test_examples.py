@@ -99,8 +99,8 @@ def test_an_example_of_the_help_does_something(folder, line):
 
 
 @pytest.mark.parametrize("line", [line for line in dict.fromkeys(README) if not reason_not_to_run(line)])
-def test_a_line_of_the_readme_does_something(folder, line):
-    assert execute(line, folder)
+def test_a_line_of_the_readme_does_something(folder, mapper, line):
+    assert execute(line.replace("http://localhost:9090", mapper.url), folder)
 
 
 def test_the_page_of_the_command_line_has_the_same_examples():
