@@ -6,8 +6,11 @@ model's schema and holds the same map, written by hand. What the two cannot agre
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import NamedTuple
@@ -482,6 +485,29 @@ def test_one_map_is_the_same_from_either_mapper_and_either_door(args, program, o
     other = program(*args, "--mapper-url", model.url)
     assert through_graphql == other
     assert (other.code, other.out, other.err) == (0, on("model", direct.out), direct.err)
+
+
+@pytest.mark.parametrize("options", [[], ["--all"], ["--as-kubernetes-service"], ["-n", "ns1,shop", "--to", "kafka"]])
+def test_list_export_and_visualize_show_the_same_pairs(ask, options):
+    listed = json.loads(ask("list", "-o", "json", *options).out)["edges"]
+    pairs = {
+        tuple(f"{entry[end]['name']}.{entry[end]['namespace']}" for end in ("client", "server")) for entry in listed
+    }
+    assert pairs
+    rows = csv.DictReader(io.StringIO(ask("export", "--format", "csv", *options).out, newline=""))
+    assert pairs == {
+        tuple(f"{row[f'{end}_name']}.{row[f'{end}_namespace']}" for end in ("client", "server")) for row in rows
+    }
+    drawn = ask("visualize", "--format", "dot", "-o", "-", *options).out.replace(" (service)", "")
+    assert pairs == set(re.findall(r'^  "([^"]+)" -> "([^"]+)" \[', drawn, re.MULTILINE))
+    intents = set()
+    for item in documents(ask("export", *options)):
+        home = item["metadata"]["namespace"]
+        for target in item["spec"]["targets"]:
+            (fields,) = target.values()
+            name, _, namespace = fields["name"].partition(".")
+            intents.add((f"{item['spec']['workload']['name']}.{home}", f"{name}.{namespace or home}"))
+    assert intents == {tuple(end.replace("search.v2", "search_v2") for end in pair) for pair in pairs}
 
 
 def test_only_our_mapper_tells_evidence_so_only_its_lists_mark_it(program, fresh, model):
