@@ -45,6 +45,10 @@ class HttpError(OSError):
     """What came back is not HTTP, or ended too early."""
 
 
+class CutShortError(HttpError):
+    """What came back began as HTTP and ended too early."""
+
+
 class Response(msgspec.Struct):
     """What came back. Header names are lower case."""
 
@@ -88,16 +92,21 @@ class HttpClient:
         try:
             parts = urllib.parse.urlsplit(url)
             host, port = parts.hostname, parts.port
-            parts.netloc.encode("ascii")
-            parts.path.encode("ascii")
         except ValueError as error:
             raise UrlError(f"{url!r} is no URL of a mapper: {error}") from None
+        if "@" in parts.netloc:
+            raise UrlError(
+                f"the URL of a mapper at {host!r} has a name or password in it, and none is sent to a mapper: "
+                "leave out what stands before the @"
+            )
+        if not (url.isascii() and url.isprintable() and " " not in url):
+            raise UrlError(f"{url!r} is no URL of a mapper: only ASCII without blanks may stand in it")
         if parts.scheme not in ("http", "https") or not host:
             raise UrlError(f"{url!r} is no URL of a mapper: expected http://host:port, https://host:port or unix:/path")
         self._scheme = parts.scheme
         self._name = host
         self._port = port or (443 if parts.scheme == "https" else 80)
-        self._host = parts.netloc.rpartition("@")[2]
+        self._host = parts.netloc
         self._prefix = parts.path.rstrip("/")
 
     def _connect(self) -> socket.socket:
@@ -181,8 +190,10 @@ class HttpClient:
 
 def _read_line(stream: BufferedReader) -> bytes:
     line = stream.readline(_LONGEST_LINE)
+    if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+        raise HttpError("a line of the answer is too long")
     if not line.endswith(b"\n"):
-        raise HttpError("the answer is cut short, or no HTTP")
+        raise CutShortError("the answer is cut short")
     return line.rstrip(b"\r\n")
 
 
@@ -240,7 +251,7 @@ def _size(text: str, base: int) -> int:
 def _read_exactly(stream: BufferedReader, size: int) -> bytes:
     body = stream.read(size)
     if len(body) != size:
-        raise HttpError("the answer is cut short")
+        raise CutShortError(f"{len(body)} of {size} bytes came")
     return body
 
 

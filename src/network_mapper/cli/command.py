@@ -8,9 +8,10 @@ stand before or behind the command's name, so they are kept in the State.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -51,16 +52,37 @@ def state() -> State:
     return _state_of(click.get_current_context())
 
 
+def printable(text: str) -> str:
+    """Without what would move the cursor of a terminal; ends of lines stay."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
 def notice(text: str) -> None:
     """Tell a person something on stderr that is no result, unless `--quiet` is given."""
     if not state().quiet:
-        click.echo(text, err=True)
+        tell(printable(text))
 
 
 def warn(text: str) -> None:
     """Tell of something that is not as it should be, on stderr, whatever is asked for."""
     label = click.style("Warning:", fg="yellow") if colours(err=True) else "Warning:"
-    click.echo(f"{label} {text}", err=True)
+    tell(f"{label} {printable(text)}")
+
+
+def tell(line: str) -> None:
+    """Write to stderr; where nobody can read that, it makes no result a failure."""
+    try:
+        click.echo(line, err=True)
+    except OSError:
+        forget(sys.stderr)
+
+
+def forget(stream: TextIO) -> None:
+    """Lead a stream nowhere, so that the interpreter's last flush has nothing to complain of."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 _WINDOWS_TERMINALS = ("WT_SESSION", "ConEmuANSI", "TERM_PROGRAM", "TERM")

@@ -75,6 +75,8 @@ def _read(path: Path) -> dict[str, Any]:
         with path.expanduser().open("rb") as stream:
             content = stream.read(LARGEST + 1)
         text = content.decode()
+    except UnicodeDecodeError:
+        raise CliError(f"the configuration file {path} is no text in UTF-8. Check --config.") from None
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CliError(
@@ -194,6 +196,10 @@ def _value(option: click.Option, value: Any, where: str) -> Any:
     if isinstance(option.type, click.types.IntParamType):
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise click.UsageError(f"{where} is {value!r}, but wants a whole number.")
+        return value
+    if isinstance(option.type, click.types.FloatParamType):
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise click.UsageError(f"{where} is {value!r}, but wants a number.")
         return value
     if not isinstance(value, str):
         raise click.UsageError(f"{where} is {value!r}, but wants a text (in quotes).")

@@ -206,7 +206,9 @@ class _Target:
 
         self.format = format_
         self.is_folder = is_folder
-        self._path = None if output in {"", outputs.STDOUT} else Path(output)
+        self._path = None
+        if output not in {"", outputs.STDOUT}:
+            self._path = Path(output) if is_folder else outputs.file_path(output)
         self._force = force
         self.notes: list[str] = []
         self.warnings: list[str] = []

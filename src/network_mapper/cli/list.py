@@ -159,6 +159,11 @@ def command(
     from network_mapper.cli.sources.open import open_source  # noqa: PLC0415  --help needs no HTTP client
     from network_mapper.export.selection import choose  # noqa: PLC0415  likewise
 
+    if by is not None and selection.distinct_by_label:
+        raise click.UsageError(
+            "--distinct-by-label tells workloads apart that --group-by folds; to fold by a label: --group-by "
+            f"label={selection.distinct_by_label}"
+        )
     if watch is not None or watch_only:
         _refuse_with_watch(output, by, connection)
         from network_mapper.cli.watch import Watch  # noqa: PLC0415  for those who watch

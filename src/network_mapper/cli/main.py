@@ -7,9 +7,9 @@ summaries itself, and costs no more than Python and click do.
 from __future__ import annotations
 
 import codecs
-import contextlib
 import errno
 import importlib
+import io
 import os
 import sys
 from pathlib import PurePath
@@ -19,7 +19,17 @@ import click
 from click.core import ParameterSource
 
 from network_mapper import __version__
-from network_mapper.cli.command import CONTEXT, Command, State, colours, common_parameters, parse
+from network_mapper.cli.command import (
+    CONTEXT,
+    Command,
+    State,
+    colours,
+    common_parameters,
+    forget,
+    parse,
+    printable,
+    tell,
+)
 from network_mapper.cli.errors import FAILED, INTERRUPTED, OUTPUT_CLOSED
 
 if TYPE_CHECKING:
@@ -58,7 +68,11 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what stands before the command's name; switches may be written `--switch=false`."""
-        return parse(self, ctx, args, super().parse_args)
+        try:
+            return parse(self, ctx, args, super().parse_args)
+        except click.NoSuchOption as error:
+            said = error.format_message().rstrip(".")
+            raise click.UsageError(f"{said}; an option of a command stands behind the command's name", ctx) from None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -111,15 +125,9 @@ def program_name(started_as: str) -> str:
     return f"kubectl {PROGRAM}" if name.startswith("kubectl-") else PROGRAM
 
 
-def _printable(text: str) -> str:
-    """On one line, and without what would move the cursor of a terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
-
-
 def _complain(message: str) -> None:
     label = click.style("Error:", fg="red", bold=True) if colours(err=True) else "Error:"
-    with contextlib.suppress(OSError):  # nobody listens any more
-        click.echo(f"{label} {_printable(message)}", err=True)
+    tell(f"{label} {printable(' '.join(message.split()))}")
 
 
 def _origin(error: click.UsageError) -> str:
@@ -152,7 +160,7 @@ def _message(error: Exception) -> str:
     return f"unexpected {kind}: {error}. This is a fault of this program; --debug shows where it happened."
 
 
-_FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_FULL = frozenset({errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 def _is_output_closed(error: Exception) -> bool:
@@ -160,14 +168,6 @@ def _is_output_closed(error: Exception) -> bool:
     return isinstance(error, BrokenPipeError) or (
         sys.platform == "win32" and isinstance(error, OSError) and error.errno == errno.EINVAL and not error.filename
     )
-
-
-def _forget_output() -> None:
-    """Lead the standard output nowhere, so that the interpreter's last flush has nothing to complain of."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
@@ -181,15 +181,22 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
 def _prepare_streams() -> None:
     """Let every character be written whatever the terminal's encoding is, and replace streams that are closed.
 
-    A closed stream is None, and the next file to be opened would get its number.
+    A closed stream is None, and the next file to be opened would get its number. What stands in for a closed standard
+    output cannot be written to, so that a result is not lost in silence. With PYTHONUNBUFFERED Python takes a write of
+    which a pipe or a full disk took only a part for a whole one; a buffer writes the rest, or finds out why not.
     """
     codecs.register_error("network-mapper", _escape)
     for name in ("stdin", "stdout", "stderr"):
         stream: Any = getattr(sys, name)
         if stream is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
             mode = "r" if name == "stdin" else "w"
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123,SIM115  as long as the process
-        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            setattr(sys, name, open(nowhere, mode, encoding="utf-8"))  # noqa: PTH123,SIM115  as long as the process
+            continue
+        if name == "stdout" and isinstance(getattr(stream, "buffer", None), io.RawIOBase):
+            encoding = stream.encoding
+            stream = sys.stdout = io.TextIOWrapper(io.BufferedWriter(stream.detach()), encoding, write_through=True)
+        if name != "stdin" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="network-mapper")
 
 
@@ -229,7 +236,7 @@ def main(args: Sequence[str] | None = None) -> int:
         _complain("no answer was given, so nothing was done.")
     except Exception as error:  # noqa: BLE001  whatever it is, a person gets one line, and the traceback on request
         if _is_output_closed(error):
-            _forget_output()
+            forget(sys.stdout)
             return OUTPUT_CLOSED
         _complain(_message(error))
         if state.debug:
@@ -237,7 +244,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
             traceback.print_exception(error)
         if isinstance(error, OSError):
-            _forget_output()
+            forget(sys.stdout)
         return error.exit_code if isinstance(error, click.ClickException) else FAILED
     return FAILED
 

@@ -28,6 +28,9 @@ def names(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(piece for piece in pieces if piece))
 
 
+_PORT = click.IntRange(0, 65535)
+_PORT.name = "port"  # as it stands in the message about one that is none
+
 _CONNECTION = [
     option(
         "--mapper-url",
@@ -55,7 +58,7 @@ _CONNECTION = [
     option("--mapper-service-name", default="", metavar="NAME", help="Service of the mapper; else it is looked for."),
     option(
         "--mapper-service-port",
-        type=click.IntRange(0, 65535),
+        type=_PORT,
         default=0,
         metavar="PORT",
         help="Port of that service, or of its pods; else the one that the service names.",

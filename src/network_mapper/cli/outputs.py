@@ -36,6 +36,17 @@ def nothing(_: bytes) -> bool:
     return False
 
 
+def file_path(text: str) -> Path:
+    """The path of a file to write.
+
+    Raises:
+        CliError: It names a folder by what it ends with, which a Path forgets.
+    """
+    if text.endswith(("/", os.sep)):
+        raise CliError(f"{text} names a folder. Name a file in it.")
+    return Path(text)
+
+
 def check(path: Path, *, force: bool, ours: Ours = nothing) -> None:
     """See whether a file may be written, before anything is asked for it.
 
@@ -54,7 +65,7 @@ def check(path: Path, *, force: bool, ours: Ours = nothing) -> None:
             _check_parent(path)
         elif path.is_file() and not force and not _may_be_replaced(path, ours):
             raise CliError(f"{path} exists already. Name another file, or replace it with --force.")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise _cannot_write(path, error) from error
 
 
@@ -69,7 +80,7 @@ def check_folder(folder: Path) -> None:
             raise CliError(f"{folder} is a file and no folder. Name a folder, or another kind of output.")
         if folder.is_dir() and not os.access(folder, os.W_OK):
             raise CliError(f"cannot write to {folder}: you have no right to. Name another folder.")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise _cannot_write(folder, error) from error
 
 
@@ -83,24 +94,13 @@ def write_file(path: Path, content: bytes, *, force: bool = False, ours: Ours = 
         CliError: As `check`, or the file system refuses.
     """
     check(path, force=force, ours=ours)
-    try:
-        place = path.resolve()
-        found = place.stat() if place.exists() else None
-        if found is not None and not stat.S_ISREG(found.st_mode):
-            with place.open("wb") as file:
-                file.write(content)
-            return
-        _replace(place, content, stat.S_IMODE(found.st_mode) if found else None)
-    except BrokenPipeError:
-        raise
-    except (OSError, ValueError) as error:
-        raise _cannot_write(path, error) from error
+    _write({path: content})
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = False, ours: Ours = nothing) -> list[str]:
     """Write files into a folder, which is made, for its owner alone, where it does not exist.
 
-    Nothing is written when any of the files may not be.
+    Nothing is written when any of the files may not be, or finds no room.
 
     Args:
         folder: Where to.
@@ -121,13 +121,17 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, force: bool = Fals
             check(folder / name, force=force, ours=ours)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_file(folder / name, content, force=force, ours=ours)
+        _write({folder / name: content for name, content in files.items()})
         if not existed:
             return []
         endings = {Path(name).suffix for name in files} or {".yaml", ".json"}
         others = [path for path in folder.iterdir() if path.name not in files and path.suffix in endings]
         return sorted(path.name for path in others if path.is_file() and _may_be_replaced(path, ours, empty=False))
+    except CliError:
+        if not existed:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
     except OSError as error:
         raise _cannot_write(folder, error) from error
 
@@ -139,9 +143,7 @@ def write_stdout(content: bytes) -> None:
         OSError: It cannot be written to, or nobody reads it any more; `cli.main` knows what to say.
     """
     sys.stdout.flush()
-    rest = memoryview(content)
-    while rest:  # with PYTHONUNBUFFERED a write may take only a part
-        rest = rest[sys.stdout.buffer.write(rest) :]
+    sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
 
 
@@ -162,18 +164,39 @@ def file_name(name: str, ending: str) -> str:
     return name + ending
 
 
-def _replace(place: Path, content: bytes, mode: int | None) -> None:
-    beside = place.with_name(f".network-mapper-{os.urandom(6).hex()}.part")
+def _write(files: Mapping[Path, bytes]) -> None:
+    """Write all of the files beside their places, and only then put them there.
+
+    Raises:
+        CliError: The file system refuses.
+    """
+    staged: list[tuple[Path, Path]] = []
+    path = Path()
     try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(beside, flags, 0o666), "wb") as file:
-            file.write(content)
-        if mode is not None:
-            beside.chmod(mode)
-        beside.replace(place)
+        for path, content in files.items():
+            place = path.resolve()
+            found = place.stat() if place.exists() else None
+            if found is not None and not stat.S_ISREG(found.st_mode):
+                with place.open("wb") as file:
+                    file.write(content)
+                continue
+            beside = place.with_name(f".network-mapper-{os.urandom(6).hex()}.part")
+            staged.append((beside, place))
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            with os.fdopen(os.open(beside, flags, 0o666), "wb") as file:
+                file.write(content)
+            if found is not None:
+                beside.chmod(stat.S_IMODE(found.st_mode))
+        for beside, path in staged:
+            beside.replace(path)
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _cannot_write(path, error) from error
     finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+        for beside, _ in staged:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
 
 
 def _may_be_replaced(path: Path, ours: Ours, *, empty: bool = True) -> bool:
@@ -186,13 +209,13 @@ def _may_be_replaced(path: Path, ours: Ours, *, empty: bool = True) -> bool:
 
 
 def _check_parent(path: Path) -> None:
-    folder = path.absolute().parent
+    folder = path.resolve().parent if path.is_symlink() else path.absolute().parent
     if not folder.is_dir():
         raise CliError(f"cannot write {path}: there is no folder {folder}. Make it first, or name another place.")
     if not os.access(folder, os.W_OK):
         raise CliError(f"cannot write {path}: you have no right to write in {folder}. Name another place.")
 
 
-def _cannot_write(path: Path, error: OSError | ValueError) -> CliError:
-    reason = getattr(error, "strerror", None) or error
+def _cannot_write(path: Path, error: OSError | ValueError | RuntimeError) -> CliError:
+    reason = getattr(error, "strerror", None) or error  # a loop of links is a RuntimeError
     return CliError(f"cannot write {path}: {reason}. Name another place, or look at the rights and the space there.")

@@ -109,6 +109,7 @@ def _format_of(path: str) -> str:
 @option(
     "--scale",
     type=click.FloatRange(0.1, 8),
+    metavar="NUMBER",
     default=2.0,
     show_default=True,
     help="Pixels of PNG and JPG for each of the picture's.",
@@ -143,7 +144,7 @@ def command(  # noqa: PLR0917  click passes them by name
     from network_mapper.export.selection import Selection, choose  # noqa: PLC0415  likewise
 
     wanted = _Wanted(format_ or _format_of(path), title, theme, fold, engine, scale)
-    target = None if path == outputs.STDOUT else Path(path)
+    target = None if path == outputs.STDOUT else outputs.file_path(path)
     if target is not None:
         outputs.check(target, force=force, ours=_is_earlier)
     _check_extra(wanted.format)

@@ -128,8 +128,9 @@ def from_kubeconfig(config: kubeconfig.KubeConfig, context: str = "", *, environ
     """
     name = context or config.current_context
     if not name:
-        known = one_line(", ".join(sorted(config.contexts))) or "none"
-        raise KubeConfigError(f"{config.origin} has no current context; name one of its contexts: {known}")
+        known = one_line(", ".join(sorted(config.contexts)))
+        what = f"no current context; name one of its contexts: {known}" if known else "no context; it may be empty"
+        raise KubeConfigError(f"{config.origin} has {what}")
     chosen, _ = _named(config.contexts, name, "context", config.origin)
     cluster, cluster_file = _named(config.clusters, chosen.cluster or "", "cluster", config.origin)
     user, user_file = kubeconfig.User(), cluster_file

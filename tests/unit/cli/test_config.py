@@ -132,7 +132,7 @@ def test_a_value_that_is_of_no_use_names_the_file_and_the_key(with_file, written
         (b"- a\n- b\n", "config.yaml", "is neither TOML nor YAML with options' names."),
         (b"a: [\n", "config.yaml", "is neither TOML nor YAML with options' names ("),
         (b"a: [\n", "config", "is neither TOML nor YAML with options' names ("),
-        (b"\xff\xfe", "config.toml", "cannot be read ("),
+        (b"\xff\xfe", "config.toml", "is no text in UTF-8"),
         (b"[" * 20_000, "config", "is neither TOML nor YAML with options' names ("),
         (b"a = 2020-13-45", "config", "is neither TOML nor YAML"),
         (b"# " + b"x" * 70_000, "config.toml", "is larger than 65536 bytes"),

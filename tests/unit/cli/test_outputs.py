@@ -68,9 +68,66 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such device on Windows")
-def test_a_device_is_written_to_and_stays_one():
-    outputs.write_file(outputs.Path(os.devnull), b"new")
-    assert stat.S_ISCHR(outputs.Path(os.devnull).stat().st_mode)
+def test_what_is_no_plain_file_is_written_to_and_stays_what_it_is(tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    # A pipe, and not the system's null device: whoever runs this as root would lose that to a fault.
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    outputs.write_file(tmp_path / "pipe", b"new")
+    assert os.read(reader, 10) == b"new"
+    os.close(reader)
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_a_folder_of_files_without_room_leaves_nothing(tmp_path, monkeypatch):
+    opened = outputs.os.open
+    tmp = tmp_path / "new"
+
+    def full(path, *args):
+        if len(names(tmp)) == 1:
+            raise OSError(28, "No space left on device")
+        return opened(path, *args)
+
+    monkeypatch.setattr(outputs.os, "open", full)
+    with pytest.raises(CliError, match=r"cannot write .*b: No space left on device"):
+        outputs.write_folder(tmp, {"a": b"1", "b": b"2"})
+    assert not tmp.exists()
+
+
+def test_a_folder_of_files_without_room_keeps_the_earlier_ones(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(b"old")
+    opened = outputs.os.open
+
+    def full(path, *args):
+        if len(names(tmp_path)) == 3:
+            raise OSError(28, "No space left on device")
+        return opened(path, *args)
+
+    monkeypatch.setattr(outputs.os, "open", full)
+    with pytest.raises(CliError, match="No space left on device"):
+        outputs.write_folder(tmp_path, {"a": b"1", "b": b"2"}, ours=is_old)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old", "b": b"old"}
+
+
+def test_a_loop_of_links_is_no_place(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(CliError, match="cannot write"):
+        outputs.write_file(tmp_path / "a", b"new")
+
+
+def test_a_link_that_leads_nowhere_names_the_missing_folder(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "none" / "b")
+    with pytest.raises(CliError, match=r"cannot write .*a: there is no folder .*none\."):
+        outputs.write_file(tmp_path / "a", b"new")
+
+
+def test_a_path_that_ends_as_a_folder_is_no_file(tmp_path):
+    with pytest.raises(CliError, match="names a folder"):
+        outputs.file_path(f"{tmp_path}/new/")
+    assert outputs.file_path(f"{tmp_path}/new") == tmp_path / "new"
 
 
 def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
@@ -161,25 +218,3 @@ def test_a_folder_without_rights_is_told_before_anything_is_made(tmp_path, monke
     monkeypatch.setattr(outputs.os, "access", lambda *_: False)
     with pytest.raises(CliError, match=r"you have no right to.*Name another"):
         check(tmp_path)
-
-
-def test_output_that_is_taken_in_pieces_is_written_whole(monkeypatch):
-    class Pipe:
-        taken = b""
-
-        def write(self, content):
-            self.taken += bytes(content[:3])
-            return min(3, len(content))
-
-        def flush(self):
-            pass
-
-    class Stdout:
-        buffer = Pipe()
-
-        def flush(self):
-            pass
-
-    monkeypatch.setattr(sys, "stdout", Stdout())
-    outputs.write_stdout(b"12345678")
-    assert Stdout.buffer.taken == b"12345678"

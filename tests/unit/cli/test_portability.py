@@ -126,7 +126,7 @@ def test_windows_calls_a_closed_pipe_an_invalid_argument(run, monkeypatch):
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr("click.echo", closed)
-    monkeypatch.setattr(main, "_forget_output", lambda: None)
+    monkeypatch.setattr(main, "forget", lambda _: None)
     monkeypatch.setattr(sys, "platform", "win32")
     assert run("version") == (141, "", "")
 

@@ -119,7 +119,7 @@ def test_the_mappers_own_refusal_is_told_from_the_api_servers(ask_there, cluster
     cluster.forbidden = {"/api/v1/namespaces/shop/pods/mapper-1/portforward"}
     mapper.broken = (503, b'{"title":"not ready","status":503}')
     assert complaint(ask_there("list")) == (
-        "the mapper at service shop/network-mapper of context kind answered 503 not ready"
+        "the mapper at service shop/network-mapper of context kind answered 503 not ready. Try again in a while."
     )
 
 
@@ -142,7 +142,7 @@ def test_both_ways_that_failed_are_told_with_the_right_that_is_needed(ask_there,
     [
         (
             b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
-            "the connection to pod shop/mapper-1 ended in the middle of the answer (the answer is cut short)",
+            "the connection to pod shop/mapper-1 ended in the middle of the answer (4 of 100 bytes came)",
         ),
         (
             b"",

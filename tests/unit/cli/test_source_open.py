@@ -7,7 +7,7 @@ import os
 import pytest
 
 KUBECONFIGS = {
-    "empty": ("", "has no current context; name one of its contexts: none"),
+    "empty": ("", "has no context; it may be empty"),
     "broken": ("a:\n  - b\n c: d", "is no YAML: line 3: did not find expected key"),
     "foreign": ("kind: Pod", "is no kubeconfig: it holds a 'Pod', expected a 'Config'"),
     "lame": ("current-context: x", "has no context 'x'; it has: none"),
@@ -100,7 +100,7 @@ def test_a_kubeconfig_that_cannot_be_used_is_one_line_with_the_other_way(run, tm
 def test_a_kubeconfig_in_the_home_folder_is_used(run, tmp_path):
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text("")
-    assert f"{tmp_path}/.kube/config has no current context" in run("list").err
+    assert f"{tmp_path}/.kube/config has no context" in run("list").err
 
 
 def test_several_kubeconfigs_are_one(run, monkeypatch, tmp_path):

@@ -55,7 +55,9 @@ def test_a_problem_is_told_in_the_words_of_the_mapper(ask, mapper):
     mapper.broken = (503, b'{"title": "Starting", "status": 503, "detail": "the snapshot is being read"}')
     result = ask("list")
     assert result.code == 1
-    assert result.err == f"Error: the mapper at {mapper.url} answered 503 Starting: the snapshot is being read\n"
+    assert result.err == (
+        f"Error: the mapper at {mapper.url} answered 503 Starting: the snapshot is being read. Try again in a while.\n"
+    )
 
 
 @pytest.mark.parametrize(

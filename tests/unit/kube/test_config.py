@@ -313,7 +313,7 @@ def test_a_plugin_is_told_of_the_cluster_where_it_asks(place):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "has no current context; name one of its contexts: none"),
+        ("", "has no context; it may be empty"),
         ("just text", "is no kubeconfig: Expected `object`, got `str`"),
         ("[1]", "is no kubeconfig: Expected `object`, got `array`"),
         ("a: b: c", "is no YAML: line 1: mapping values are not allowed in this context"),

@@ -12,7 +12,7 @@ import msgspec
 
 from network_mapper.cli.errors import CliError
 from network_mapper.cli.sources.base import EVERYTHING, MapQuery, MapSource
-from network_mapper.cli.sources.exchange import ask, describe
+from network_mapper.cli.sources.exchange import NoAnswerError, ask, describe
 from network_mapper.cli.sources.rest import ForeignError, RestSource
 
 if TYPE_CHECKING:
@@ -26,21 +26,23 @@ T = TypeVar("T")
 _PROBE = msgspec.json.encode({"query": "query Health { health }", "operationName": "Health"})
 
 
-def source_at(client: HttpClient, where: str) -> MapSource:
+def source_at(client: HttpClient, where: str, why: str = "") -> MapSource:
     """The map of the mapper that a client is connected to; which kind it is turns out with the first request.
 
     Args:
         client: Closed with the source. Its path prefix does not include `/query`.
         where: What the mapper is called in messages.
+        why: What stands before the message that nobody answers there, where the address was not named.
     """
-    return _Undecided(client, where)
+    return _Undecided(client, where, why)
 
 
 class _Undecided:
     """Ours, until an answer says otherwise."""
 
-    def __init__(self, client: HttpClient, where: str) -> None:
+    def __init__(self, client: HttpClient, where: str, why: str) -> None:
         self._client = client
+        self._why = why
         self.where = where
         self._source: MapSource = RestSource(client, where)
         self._decided = False
@@ -59,6 +61,8 @@ class _Undecided:
             return request(self._source)
         try:
             answer = request(self._source)
+        except NoAnswerError as error:
+            raise NoAnswerError(self._why + error.message) from error
         except ForeignError as error:
             self._source = self._other(error)
             answer = None

@@ -11,7 +11,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from network_mapper.cli.errors import CliError
-from network_mapper.http_client import HttpError
+from network_mapper.cli.progress import progress
+from network_mapper.http_client import CutShortError, HttpError
 
 if TYPE_CHECKING:
     from network_mapper.http_client import HttpClient, Response
@@ -23,6 +24,10 @@ _LOGIN = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.PR
 _BEHIND = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
 _SHOWN = 200
 """Characters of a foreign text in a message."""
+
+
+class NoAnswerError(CliError):
+    """Nobody answers at the address."""
 
 
 def ask(client: HttpClient, where: str, method: str, path: str, content: bytes | None = None) -> Response:
@@ -40,12 +45,21 @@ def ask(client: HttpClient, where: str, method: str, path: str, content: bytes |
     """
     headers = {"accept": JSON} | ({"content-type": JSON} if content is not None else {})
     try:
-        return client.request(method, path, content, headers)
-    except HttpError as error:
+        with progress(f"asking {where}"):
+            return client.request(method, path, content, headers)
+    except CutShortError as error:
         raise CliError(
-            f"what answers at {where} is no mapper ({type(error).__name__}: {error}, check --mapper-url)."
+            f"the connection to {where} ended too early: {error}. Try again; if it stays so, the log of the mapper, or "
+            "of a proxy before it, says why."
         ) from error
+    except HttpError as error:
+        raise CliError(f"what answers at {where} is no mapper: {error}. Check --mapper-url.") from error
     except TimeoutError as error:
+        if "handshake" in str(error):
+            raise CliError(
+                f"no trusted connection to the mapper at {where}: nobody answered the TLS handshake in time. "
+                "Check whether it speaks plain http."
+            ) from error
         raise CliError(
             f"the mapper at {where} did not answer in time ({error.strerror or error}). "
             "Try again, or look whether it is overloaded, and whether a firewall stands between."
@@ -56,7 +70,7 @@ def ask(client: HttpClient, where: str, method: str, path: str, content: bytes |
                 f"no trusted connection to the mapper at {where} ({error.strerror or error}). "
                 "Check its certificate, or whether it speaks plain http."
             ) from error
-        raise CliError(
+        raise NoAnswerError(
             f"no mapper answers at {where} ({error.strerror or error}). "
             "Start one with 'network-mapper mapper', or name a running one with --mapper-url."
         ) from error

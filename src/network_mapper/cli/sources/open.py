@@ -30,8 +30,11 @@ def open_source(connection: Connection) -> MapSource:
     if connection.url:
         _only("--mapper-url", *_cluster_flags(connection))
         return source_at(_at_url(connection.url), connection.url)
-    client, where = _in_cluster(connection) or (_at_url(DEFAULT_URL), DEFAULT_URL)
-    return source_at(client, where)
+    if found := _in_cluster(connection):
+        return source_at(*found)
+    return source_at(
+        _at_url(DEFAULT_URL), DEFAULT_URL, "there is no kubeconfig (--kubeconfig, KUBECONFIG, ~/.kube/config), and "
+    )
 
 
 def _cluster_flags(connection: Connection) -> list[tuple[str, object]]:

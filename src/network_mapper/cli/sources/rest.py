@@ -68,6 +68,15 @@ class _Ours(msgspec.Struct):
     epoch: int
 
 
+def _advice(response: Response) -> str:
+    """What to do about what a mapper says is wrong."""
+    if response.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE):
+        return f". It may be of another version than this program ({__version__}); use the mapper's version."
+    if response.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        return ". Try again in a while."
+    return ". Its log may say more." if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
+
+
 class RestSource:
     """The map that one mapper serves.
 
@@ -136,9 +145,10 @@ class RestSource:
         except (msgspec.DecodeError, UnicodeDecodeError):
             message = refusal(self.where, response)
             return ForeignError(message, response) if response.status in _ELSEWHERE else CliError(message)
-        detail = f": {short(problem.detail)}" if problem.detail else ""
+        detail = f": {short(problem.detail).rstrip('.')}" if problem.detail else ""
         return _ProblemError(
-            f"the mapper at {self.where} answered {response.status} {short(problem.title)}{detail}", problem
+            f"the mapper at {self.where} answered {response.status} {short(problem.title)}{detail}{_advice(response)}",
+            problem,
         )
 
     def _misunderstood(self, response: Response, error: Exception) -> CliError:
