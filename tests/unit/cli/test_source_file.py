@@ -141,9 +141,22 @@ def test_a_namespace_keeps_its_clients_with_their_labels(saved, answer):
     assert found == msgspec.structs.replace(answer, edges=answer.edges[:1], own=[])
 
 
+def test_a_namespace_keeps_its_own_parts_of_this_program(saved, answer):
+    found = FileSource(str(saved)).map(MapQuery((answer.own[0].namespace,)))
+    ends = [end for edge in found.edges for end in (edge.client, edge.server)]
+    assert found.own == [workload for workload in answer.own if workload in ends] != []
+
+
+def test_a_file_of_the_account_may_be_named_by_its_tilde(saved, answer, monkeypatch):
+    monkeypatch.setenv("HOME", str(saved.parent))
+    monkeypatch.setenv("USERPROFILE", str(saved.parent))
+    assert FileSource(f"~/{saved.name}").map() == answer
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("form", ["json", "yaml"])
-def test_what_a_windows_shell_wrote_is_read(tmp_path, answer, encoding, form):
+def test_what_a_windows_shell_wrote_is_read(tmp_path, answer, monkeypatch, encoding, form):
+    monkeypatch.setattr(file, "LARGEST_YAML", file.LARGEST_YAML if form == "yaml" else 0)
     built = document.build(answer, answer.edges)
     text = encode.to_json(built) if form == "json" else encode.to_yaml(built)
     path = tmp_path / "map"
@@ -205,6 +218,8 @@ def test_there_is_nothing_to_reset(saved):
         (b'{"store": "\xff\xfe"}', "is no usable JSON"),
         (b"{" * 100_000, "is no usable JSON"),
         (b"[" * 100_000, "is no"),
+        (b'{"a": ' + b"[" * 100_000, "is no usable JSON"),
+        (b'{"edges": ' + b'{"a":' * 100_000, "is no usable JSON"),
         (b"[]", "is no saved map"),
         (b'{"nodes": [], "links": []}', "is no saved map"),
         (b'{"store": 1, "generated_at": 5, "edges": []}', "is no saved map"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tracemalloc
 
 import forwarding
 import pytest
@@ -195,6 +196,40 @@ def test_closing_says_goodbye(run):
     assert run(scenario()) == (CLOSE, b"\x03\xe8")
 
 
+def test_closing_ends_the_connection(run):
+    async def scenario():
+        seen = asyncio.get_running_loop().create_future()
+
+        async def then(reader, _):
+            await forwarding.read_frame(reader)
+            seen.set_result(await reader.read())
+
+        async with forward_to(kubelet(then=then)) as forward:
+            forward.close()
+            return await asyncio.wait_for(seen, 5)
+
+    assert run(scenario()) == b""
+
+
+def test_much_goes_in_messages_that_a_kubelet_takes(run):
+    async def scenario():
+        seen = asyncio.get_running_loop().create_future()
+
+        async def then(reader, _):
+            sizes = []
+            while sum(sizes) < 300_000:
+                sizes.append(len(await forwarding.read_data(reader)))
+            seen.set_result(sizes)
+
+        async with forward_to(kubelet(then=then)) as forward:
+            forward.send(bytes(300_000))
+            return await asyncio.wait_for(seen, 5)
+
+    sizes = run(scenario())
+    assert sum(sizes) == 300_000
+    assert max(sizes) <= 64 * 1024
+
+
 # What the kubelet says
 
 
@@ -219,6 +254,17 @@ def test_what_came_before_an_error_is_delivered_first(run):
 
 def test_an_error_without_end_is_kept_short(run):
     assert len(failure(run, kubelet(*[message(b"x" * 30_000, 1)] * 3, closing()))) < 1000
+
+
+def test_an_error_without_end_takes_no_memory(run):
+    more = frame(b"x" * 30_000, CONTINUATION, fin=False)
+    tracemalloc.start()
+    try:
+        failure(run, kubelet(frame(b"\1no ", fin=False), *[more] * 300, closing()))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
 
 
 def test_a_close_that_is_no_farewell_is_told(run):
