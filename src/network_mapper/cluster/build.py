@@ -131,7 +131,7 @@ def node_entry(node: Node, meta: ObjectMeta, problems: list[str]) -> NodeEntry:
         addresses=_addresses((item.address for item in listed if item.type in ("InternalIP", "ExternalIP")), problems),
         pod_cidrs=cidrs,
         start=created(meta, problems),
-        gateways=tuple(gateway for cidr in cidrs for gateway in _gateways(cidr)),
+        gateways=tuple(dict.fromkeys(gateway for cidr in cidrs for gateway in _gateways(cidr))),
     )
 
 

@@ -213,6 +213,11 @@ def test_a_block_of_two_addresses_or_less_has_no_bridge(index):
         assert index.at(address, LATER) is None
 
 
+def test_a_node_whose_blocks_begin_alike_is_one_owner_of_their_addresses(index):
+    apply(index, node("n1", podCIDRs=["10.0.0.0/24", "10.0.0.0/25"]))
+    assert index.at("10.0.0.1", LATER).owner.name == "n1"
+
+
 def test_a_node_that_leaves_takes_the_address_of_its_bridge_along(index):
     told = []
     index.on_change = told.append
