@@ -115,3 +115,9 @@ def test_csv_has_the_same_number_of_pairs(answer, listed):
     rows = table_csv.to_csv(answer.edges).decode().splitlines()[1:]
     assert len(rows) == len(answer.edges)
     assert len(listed) == len(graph.build(answer.edges).lines)
+
+
+def test_a_tip_names_kafkas_operations_as_list_does():
+    document = svg.render(scene(graph.build(shop().edges), Options()), THEMES["light"])
+    assert "orders-dead: describe, produce" in document
+    assert "PRODUCE" not in document

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from network_mapper.export import operations
 from network_mapper.export.labels import Labels, clean, named, namespace_of
 from network_mapper.export.pairs import Outcome, Pair, doors, group, sort_key
 from network_mapper.model import Ambiguous, External, Node, Service, Workload
@@ -165,9 +166,11 @@ def describe(pair: Pair) -> list[str]:
             if count
         ]
         found.append(", ".join([named(door), *counts]))
+        word = operations.shown if edge.protocol == "kafka" else str
         shown = list(edge.details.items())[:_MOST_DETAILS]
         found += [
-            f"  {named(what)}: {', '.join(map(named, how))}" if how else f"  {named(what)}" for what, how in shown
+            f"  {named(what)}: {', '.join(named(word(one)) for one in how)}" if how else f"  {named(what)}"
+            for what, how in shown
         ]
         if len(edge.details) > _MOST_DETAILS:
             found.append(f"  and {len(edge.details) - _MOST_DETAILS} more")
