@@ -280,6 +280,25 @@ def test_our_own_mapper_costs_no_extra_request(mapper):
     assert mapper.requests == ["GET /api/v1/map", "GET /api/v1/status", "POST /api/v1/reset"]
 
 
+def test_a_refusal_in_graphql_is_a_sign_of_the_model_too(server, monkeypatch):
+    right = ModelServer.handle
+
+    def without_health(self, method, target, kind, body):
+        if b"Health" in body:
+            return 422, {}, b'{"errors": [{"message": "Cannot query field \\"health\\""}]}'
+        return right(self, method, target, kind, body)
+
+    monkeypatch.setattr(ModelServer, "handle", without_health)
+    server.intents = [intent("shop/cart", redis())]
+    with source_at(HttpClient(server.url), "here") as source:
+        assert len(source.map().edges) == 1
+
+
+def test_a_server_of_the_kind_service_is_a_service(server, source):
+    server.intents = [intent("shop/cart", End("redis", "db", "Service"))]
+    assert source.map().edges[0].server == Service("redis", "db")
+
+
 def test_our_own_mapper_stays_ours_when_it_is_later_hidden_by_something_else(mapper):
     with source_at(HttpClient(mapper.url), "here") as source:
         source.map()

@@ -269,6 +269,25 @@ def test_a_kafka_server_is_one_target_whatever_its_kind():
     ]
 
 
+def test_a_server_of_kafka_that_also_answers_http_is_two_targets():
+    kafka = deployment("kafka")
+    assert targets(http(kafka, **{"/a": ["GET"]}), asked(CART, kafka, "kafka", t=["PRODUCE"])) == [
+        {"kafka": {"name": "kafka", "topics": [{"name": "t", "operations": ["produce"]}]}},
+        {"kubernetes": {"name": "kafka", "kind": "Deployment", "http": [{"path": "/a", "methods": ["GET"]}]}},
+    ]
+
+
+@pytest.mark.parametrize("name", ["10.1.2.3/16", "10.1.0.0/16", "10.1.2.3", "2001:db8::1/32"])
+def test_an_address_block_is_an_address_whatever_its_last_bits_are(name):
+    assert targets(tcp(CART, External(name), 443)) == [{"internet": {"ips": [name], "ports": [443]}}]
+
+
+def test_a_client_without_a_namespace_has_none_in_its_resource():
+    documents = convert([tcp(deployment("api", ""), CART)]).documents
+    assert "namespace" not in write.to_yaml(documents, VERSION).decode().partition("spec:")[0]
+    assert "namespace" not in json.loads(write.to_json(documents, VERSION))[0]["metadata"]
+
+
 def test_a_kafka_server_without_a_topic_has_no_list_of_them():
     edge = asked(CART, deployment("kafka"), "kafka")
     assert targets(edge) == [{"kafka": {"name": "kafka"}}]

@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from export_maps import NOW, deployment, document, everything, hostile, tcp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,6 +116,20 @@ peers = single | st.builds(External, names) | st.builds(Ambiguous, st.lists(sing
 @given(peers, peers)
 def test_different_peers_have_different_identifiers(one, other):
     assert (identifier(one) == identifier(other)) == (one == other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Workload("b/c", "a", "K"), Workload("c", "a/K", "b")),
+        (Workload("K/c", "a", "b"), Workload("c", "a/b", "K")),
+        (Service("b/c", "a"), Service("c", "a/b")),
+        (Service("b/c", "a"), Service("b%2Fc", "a")),
+        (Ambiguous((Node("a"), Node("b"))), Ambiguous((Node("a|node:b"),))),
+    ],
+)
+def test_separators_in_names_make_no_two_peers_alike(one, other):
+    assert identifier(one) != identifier(other)
 
 
 def test_an_earlier_graph_is_known_by_its_beginning():

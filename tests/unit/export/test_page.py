@@ -7,6 +7,7 @@ import time
 from html.parser import HTMLParser
 from importlib import resources
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +75,15 @@ def test_the_page_holds_every_edge_as_it_was(answer):
     assert edges_of(data_of(render(answer, answer.edges))) == answer.edges
 
 
+def test_every_field_of_an_edge_is_in_the_page():
+    edge = Edge(
+        Workload("cart", "shop", "Deployment"), Node("a"), ServiceRef("s", "shop"), 80, "http",
+        *range(1, 10), details={"/a": ["GET"]},
+    )  # fmt: skip
+    assert all(msgspec.structs.astuple(edge))
+    assert edges_of(data_of(render(document([edge]), [edge]))) == [edge]
+
+
 names = st.text(max_size=20) | st.sampled_from(
     ["</script>", "<!--", "]]>", "\u2028", "'\"`", "\u202etxt", "&lt;", "😀"]
 )
@@ -110,6 +120,34 @@ def test_names_of_any_kind_stay_data(edges, title):
     ]
     assert len(parts.scripts) == 2
     assert edges_of(json.loads(parts.scripts[0])) == edges
+
+
+BREAKOUTS = [
+    "</script>",
+    "</script x",
+    "<!--<script>",
+    "</title><img src=x onerror=alert(1)>",
+    "&lt;/script&gt;",
+    "\u2028",
+]
+
+
+@pytest.mark.parametrize("name", BREAKOUTS)
+def test_no_name_can_end_the_data(name):
+    edge = Edge(Workload(name, name, name), External(name), ServiceRef(name, name), 80, name, details={name: [name]})
+    page = render(document([edge]), [edge], title=name)
+    (data,) = re.findall(r'<script type="application/json" id="map">(.*?)</script>', page, re.DOTALL)
+    assert not set("<>&\u2028\u2029").intersection(data)
+    assert edges_of(json.loads(data)) == [edge]
+    assert json.loads(data)["title"] == name
+
+
+@pytest.mark.parametrize("title", [*BREAKOUTS, "<b>", 'a "quoted" & b'])
+def test_a_title_is_text(title):
+    parts = Parts(render(document([]), [], title=title))
+    assert "".join(parts.content["title"]) == title
+    assert parts.tags.count("title") == 1
+    assert not {"img", "b"}.intersection(parts.tags)
 
 
 def test_the_policy_allows_nothing_but_the_own_script_and_style():
