@@ -95,7 +95,7 @@ def test_a_map_that_was_emptied_says_when(ask, mapper):
 
 
 def test_names_cannot_act_on_the_terminal(ask, mapper):
-    bad, told = "\x1b[2J", "\\x1b[2J"
+    bad, told = "\x07x", "\\x07x"  # no sequence of escapes: click takes those out where nobody sees them
     status = mapper.status
     status.version = status.store = status.cluster.source = status.cluster.domain = bad
     status.cluster.problems = [bad]
@@ -106,7 +106,7 @@ def test_names_cannot_act_on_the_terminal(ask, mapper):
         sniffer.sources, sniffer.drops = {bad: 1}, {bad: 1}
     status.senders = [SenderStatus(bad, bad, bad, bad, {bad: 5}, NOW, True)]
     out = ask("status", "-o", "wide").out
-    assert "\x1b" not in out
+    assert "\x07" not in out
     assert out.count(told) > 20
 
 
