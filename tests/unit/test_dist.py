@@ -44,6 +44,8 @@ def fetched():
 def release(fetched, tmp_path_factory):
     """A release."""
     folder = tmp_path_factory.mktemp("release") / "dist"
+    folder.mkdir()
+    (folder / "network-mapper-0.0.0-linux-amd64.tar.gz").write_bytes(b"of an earlier release")
     dist.dist(folder, BASE_URL)
     return folder
 
@@ -155,6 +157,22 @@ def test_every_system_has_every_package_for_every_python(release):
             assert sorted(packages) == sorted(["network-mapper", *wheels.needed()])
         for name, digest in index["wheels"].items():
             assert hashlib.sha256(archive.read(f"wheels/{name}")).hexdigest() == digest
+
+
+def test_the_wheel_that_fits_a_system_best_is_chosen(monkeypatch, tmp_path):
+    monkeypatch.setattr(wheels, "needed", lambda: ["p"])
+    for tag in ("py3-none-any", "cp311-abi3-manylinux_2_17_x86_64", "cp311-cp311-manylinux_2_17_x86_64",
+                "cp312-cp312-manylinux_2_17_x86_64", "cp311-cp311-win_amd64"):  # fmt: skip
+        (tmp_path / f"p-1-{tag}.whl").touch()
+
+    def chosen(platform: str, python: tuple[int, int]) -> str:
+        (wheel,) = wheels.choose(tmp_path, platform, python)
+        return wheel.stem.removeprefix("p-1-")
+
+    assert chosen("linux-gnu-x86_64", (3, 11)) == "cp311-cp311-manylinux_2_17_x86_64"
+    assert chosen("linux-gnu-x86_64", (3, 13)) == "cp311-abi3-manylinux_2_17_x86_64"
+    assert chosen("windows-amd64", (3, 11)) == "cp311-cp311-win_amd64"
+    assert chosen("darwin-arm64", (3, 11)) == "py3-none-any"
 
 
 def test_the_wheels_are_those_of_the_lock(release):

@@ -1,3 +1,4 @@
+import io
 import itertools
 import json
 import os
@@ -10,9 +11,11 @@ import time
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 
 from network_mapper.cli import candidates
 from network_mapper.cli.main import cli
+from network_mapper.cli.sources.base import Connection
 
 SHELLS = ("bash", "zsh", "fish", "powershell")
 INSTALLED = ("bash", "zsh", "fish")
@@ -131,8 +134,6 @@ def complete(monkeypatch):
     monkeypatch.setattr(candidates, "LONGEST", 30)
 
     def find(*words: str) -> list[str]:
-        from click.shell_completion import ShellComplete
-
         asked = ShellComplete(cli, {}, "network-mapper", "_NETWORK_MAPPER_COMPLETE")
         return [item.value for item in asked.get_completions(list(words[:-1]), words[-1])]
 
@@ -186,6 +187,35 @@ def test_a_mapper_that_does_not_answer_costs_a_third_of_a_second(complete, monke
         assert 0.3 <= time.monotonic() - start < 3
 
 
+def test_the_mapper_is_the_one_that_the_line_names_so_far(complete, monkeypatch):
+    asked = []
+
+    def open_source(connection):
+        asked.append(connection)
+        raise OSError
+
+    monkeypatch.setattr("network_mapper.cli.sources.open.open_source", open_source)
+    way = ("--kubeconfig", "k", "--context", "c", "--mapper-namespace", "n", "--mapper-service-name", "s")
+    assert complete("list", *way, "--mapper-service-port", "1", "--from", "") == []
+    assert complete("list", "--mapper-url", "http://x", "--from", "") == []
+    assert complete("list", "--map-file", "m", "--from", "") == []
+    assert asked == [Connection("", "", "k", "c", "n", "s", 1), Connection("http://x"), Connection("", "m")]
+
+
+def test_the_standard_input_is_the_persons(complete, monkeypatch, mapper):
+    stdin = io.TextIOWrapper(io.BytesIO(b"typed"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    monkeypatch.setenv("NETWORK_MAPPER_MAPPER_URL", mapper.url)
+    assert complete("list", "--map-file", "-", "--from", "") == ["cart.shop"]
+    assert stdin.buffer.read() == b"typed"
+
+
+@pytest.mark.parametrize(("words", "kind"), [(("snapshot", "-o", ""), "dir"), (("export", "-o", ""), "file")])
+def test_folders_are_offered_where_a_folder_is_wanted(words, kind):
+    asked = ShellComplete(cli, {}, "network-mapper", "_NETWORK_MAPPER_COMPLETE")
+    assert [item.type for item in asked.get_completions(list(words[:-1]), words[-1])] == [kind]
+
+
 def test_no_more_values_than_a_person_can_read(monkeypatch):
     monkeypatch.setitem(candidates._FINDERS, "--to", lambda _: {f"s{n}.shop" for n in range(1000)})
     option = click.Option(["--to"])
@@ -210,14 +240,6 @@ def test_a_kubeconfig_that_is_none_offers_nothing(complete, capfd, tmp_path, con
     if content is not None:
         file.write_text(content)
     assert complete("list", "--kubeconfig", str(file), "--context", "") == []
-    assert capfd.readouterr() == ("", "")
-
-
-def test_settings_that_are_none_are_no_obstacle(complete, capfd, mapper, monkeypatch, tmp_path):
-    file = tmp_path / "config.toml"
-    file.write_text("{")
-    monkeypatch.setenv("NETWORK_MAPPER_CONFIG", str(file))
-    assert complete("list", "--mapper-url", mapper.url, "--from", "") == ["cart.shop"]
     assert capfd.readouterr() == ("", "")
 
 

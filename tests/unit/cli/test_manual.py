@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from network_mapper.cli import inventory, manual
+from network_mapper.cli.errors import EXIT_CODES
 
 PAGES = manual.pages("2026-01-31")
 PROGRAM_PAGE = "network-mapper.1"
@@ -53,6 +54,8 @@ def test_the_page_of_a_command_has_its_options_and_examples(name):
     for arguments, meaning in command.examples:
         assert " ".join(f"network-mapper {arguments}".split()) in text
         assert " ".join(meaning.split()) in text
+    told = text.partition("EXIT STATUS")[2]
+    assert all(f"{code} {' '.join(meaning.split())}" in told for code, meaning in EXIT_CODES.items())
 
 
 def test_the_page_of_the_program_has_the_commands_and_the_exit_codes():

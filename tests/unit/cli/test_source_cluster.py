@@ -264,6 +264,14 @@ def test_two_mappers_are_never_guessed_between(ask_there, cluster):
     )
 
 
+def test_a_namespace_that_does_not_exist_is_told_from_one_without_a_mapper(ask_there, cluster):
+    assert complaint(ask_there("list", "--mapper-namespace", "nowhere")) == (
+        "there is no namespace nowhere in context kind. Check --mapper-namespace."
+    )
+    cluster.services.append(service("elsewhere", "other"))
+    assert complaint(ask_there("list", "--mapper-namespace", "elsewhere")).startswith("no mapper was found")
+
+
 def test_names_that_no_url_takes_are_asked_for_as_they_are(ask_there, cluster):
     said = complaint(ask_there("list", "--mapper-namespace", "a/../b?c", "--mapper-service-name", "-ü\n"))
     assert "there is no service -ü in namespace a/../b?c of context kind" in said
@@ -332,6 +340,16 @@ def test_the_port_is_the_services_or_else_the_pods(ask_there, cluster, ports, op
     cluster.services = [service("shop", labels=LABELS, ports=ports)]
     ask_there("list", *options)
     assert cluster.forwards[0][1] == port
+
+
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+def test_a_port_of_the_pod_is_found_by_its_name_among_all_of_its_containers(ask_there, cluster, kind):
+    spec = cluster.pods[0]["spec"]
+    spec["containers"] = [{}, {"ports": [{"containerPort": 1, "name": "admin"}, {"containerPort": 2}]}]
+    spec.setdefault(kind, []).append({"ports": [{"containerPort": 8081, "name": "web"}]})
+    cluster.services = [service("shop", labels=LABELS, ports=[{"port": 80, "targetPort": "web"}])]
+    ask_there("list")
+    assert cluster.forwards == [("mapper-1", 8081)]
 
 
 def test_ports_that_could_all_be_meant_are_listed(ask_there, cluster):

@@ -230,6 +230,11 @@ def test_much_goes_in_messages_that_a_kubelet_takes(run):
     assert max(sizes) <= 64 * 1024
 
 
+def test_a_message_larger_than_kubelets_send_is_taken(run):
+    large = bytes(3 * 1024 * 1024)
+    assert received(run, kubelet(message(large), closing())) == large
+
+
 # What the kubelet says
 
 
@@ -364,6 +369,23 @@ def refusal(run, handler, **options):
 )
 def test_a_switch_to_something_else_is_refused(run, head, said):
     assert str(refusal(run, kubelet(**head))) == said
+
+
+def test_a_refused_switch_leaves_no_connection(run):
+    async def scenario():
+        seen = asyncio.get_running_loop().create_future()
+
+        async def then(reader, _):
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            seen.set_result("ended")
+
+        async with Server(kubelet(then=then, accepted="")) as server, client_of(server.url) as client:
+            with pytest.raises(RefusedError):
+                await open_forward(client, "shop", "mapper", PORT)
+            return await asyncio.wait_for(seen, 5)
+
+    assert run(scenario()) == "ended"
 
 
 @pytest.mark.parametrize(
