@@ -8,13 +8,12 @@ stand before or behind the command's name, so they are kept in the State.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
+
+from network_mapper.cli.console import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -24,77 +23,6 @@ if TYPE_CHECKING:
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 F = TypeVar("F", bound="Callable[..., Any]")
-
-
-class State:
-    """How this run speaks to people.
-
-    Attributes:
-        debug: Show the traceback of an error, and what is done on the way.
-        quiet: Say on stderr only what is an error or a warning.
-        headers: Print the headings of tables.
-        config: The `--config` that stood before the command's name, None for none.
-    """
-
-    def __init__(self) -> None:
-        self.debug = False
-        self.quiet = False
-        self.headers = True
-        self.config: str | None = None
-
-
-def _state_of(ctx: click.Context) -> State:
-    return ctx.find_root().ensure_object(State)
-
-
-def state() -> State:
-    """The State of the command that runs."""
-    return _state_of(click.get_current_context())
-
-
-def printable(text: str) -> str:
-    """Without what would move the cursor of a terminal; ends of lines stay."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
-
-
-def notice(text: str) -> None:
-    """Tell a person something on stderr that is no result, unless `--quiet` is given."""
-    if not state().quiet:
-        tell(printable(text))
-
-
-def warn(text: str) -> None:
-    """Tell of something that is not as it should be, on stderr, whatever is asked for."""
-    label = click.style("Warning:", fg="yellow") if colours(err=True) else "Warning:"
-    tell(f"{label} {printable(text)}")
-
-
-def tell(line: str) -> None:
-    """Write to stderr; where nobody can read that, it makes no result a failure."""
-    try:
-        click.echo(line, err=True)
-    except OSError:
-        forget(sys.stderr)
-
-
-def forget(stream: TextIO) -> None:
-    """Lead a stream nowhere, so that the interpreter's last flush has nothing to complain of."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-
-
-_WINDOWS_TERMINALS = ("WT_SESSION", "ConEmuANSI", "TERM_PROGRAM", "TERM")
-"""Variables that a Windows terminal sets which understands colours; the old console does not unless it is told to."""
-
-
-def colours(*, err: bool = False) -> bool:
-    """Whether a stream is a terminal that shows colours (`NO_COLOR` asks for none)."""
-    stream = sys.stderr if err else sys.stdout
-    if not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return False
-    return sys.platform != "win32" or any(os.environ.get(name) for name in _WINDOWS_TERMINALS)
 
 
 def environment_names(flag: str) -> list[str]:
@@ -164,7 +92,7 @@ def parse(command: click.Command, ctx: click.Context, args: list[str], parser: C
         raise
     for switch in off:
         if isinstance(switch, _StateSwitch):
-            setattr(_state_of(ctx), switch.attribute, not switch.meaning)
+            setattr(state_of(ctx), switch.attribute, not switch.meaning)
         elif switch.expose_value and switch.name:
             ctx.params[switch.name] = False
     return left
@@ -215,7 +143,7 @@ class _StateSwitch(click.Option):
 
     def _keep(self, ctx: click.Context, _: click.Parameter, given: bool) -> None:
         if given:
-            setattr(_state_of(ctx), self.attribute, self.meaning)
+            setattr(state_of(ctx), self.attribute, self.meaning)
 
 
 class ConfigOption(click.Option):
@@ -224,7 +152,7 @@ class ConfigOption(click.Option):
     def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
         """The value and where it is from."""
         value, source = super().consume_value(ctx, opts)
-        before = _state_of(ctx).config
+        before = state_of(ctx).config
         if before is not None and source is not ParameterSource.COMMANDLINE:
             return before, ParameterSource.COMMANDLINE
         return value, source
@@ -233,7 +161,7 @@ class ConfigOption(click.Option):
 def _read_config(ctx: click.Context, parameter: click.Parameter, path: str | None) -> None:
     if isinstance(ctx.command, click.Group):
         if parameter.name and ctx.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
-            _state_of(ctx).config = path
+            state_of(ctx).config = path
         return
     from network_mapper.cli import config  # noqa: PLC0415  main imports this module for --help
 

@@ -31,7 +31,7 @@ def command(ctx: click.Context, shell: str) -> None:
     It completes commands, options, files, formats, the contexts of the kubeconfig, and the namespaces and workloads of
     the map when a mapper answers within 0.3 seconds. To try it in one shell only, do what the script's first line says.
     """
-    from network_mapper.cli.main import COMPLETE_VARIABLE, PROGRAM  # noqa: PLC0415  it imports this module
+    from network_mapper.cli.commands import COMPLETE_VARIABLE, PROGRAM  # noqa: PLC0415  it imports this module
 
     kind = get_completion_class(shell)
     if kind is None:

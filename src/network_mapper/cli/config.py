@@ -17,7 +17,8 @@ from typing import Any
 
 import click
 
-from network_mapper.cli.command import Command, warn
+from network_mapper.cli.commands import COMMANDS, load
+from network_mapper.cli.console import warn
 from network_mapper.cli.errors import CliError
 
 LARGEST = 64 * 1024
@@ -126,14 +127,9 @@ def keys(command: click.Command) -> dict[str, click.Option]:
 
 def _everywhere() -> set[str]:
     """The keys of all commands, and the commands' names. It loads them, so it is asked about unknown keys alone."""
-    from network_mapper.cli.main import COMMANDS, cli  # noqa: PLC0415  it imports this module
-
     known = set(COMMANDS) - SERVERS
-    context = click.Context(cli)
     for name in COMMANDS.keys() - SERVERS:
-        command = cli.get_command(context, name)
-        if isinstance(command, Command):
-            known |= keys(command).keys()
+        known |= keys(load(name)).keys()
     return known
 
 

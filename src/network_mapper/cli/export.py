@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from network_mapper.cli.command import Command, notice, option, state, warn
+from network_mapper.cli.command import Command, option
+from network_mapper.cli.console import notice, state, warn
 from network_mapper.cli.options import connection_options, selection_options
 from network_mapper.export.clientintents.versions import VERSIONS
 

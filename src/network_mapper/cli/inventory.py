@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from network_mapper.cli.command import CONTEXT, Command, common_parameters
-from network_mapper.cli.main import COMMANDS, cli
+from network_mapper.cli.commands import COMMANDS
+from network_mapper.cli.main import cli
 from network_mapper.cli.options import connection_options, selection_options
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import errno
-import importlib
 import io
 import os
 import sys
@@ -19,37 +18,13 @@ import click
 from click.core import ParameterSource
 
 from network_mapper import __version__
-from network_mapper.cli.command import (
-    CONTEXT,
-    Command,
-    State,
-    colours,
-    common_parameters,
-    forget,
-    parse,
-    printable,
-    tell,
-)
+from network_mapper.cli.command import CONTEXT, common_parameters, parse
+from network_mapper.cli.commands import COMMANDS, COMPLETE_VARIABLE, PROGRAM, load
+from network_mapper.cli.console import State, colours, forget, printable, tell
 from network_mapper.cli.errors import FAILED, INTERRUPTED, OUTPUT_CLOSED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-PROGRAM = "network-mapper"
-COMPLETE_VARIABLE = "_NETWORK_MAPPER_COMPLETE"
-
-COMMANDS = {
-    "list": "Show who calls whom.",
-    "export": "Write the map as ClientIntents, or for tools of your own.",
-    "visualize": "Draw the map: SVG, PNG, PDF, DOT, Mermaid, or a page to explore it.",
-    "status": "Show what watches, what reports, and what did not reach the map.",
-    "reset": "Empty the map.",
-    "mapper": "Run the mapper: gather reports, draw the map, serve it.",
-    "sniffer": "Run the node agent: see connections and DNS lookups, report them to a mapper.",
-    "snapshot": "Write what the mapper would read of a cluster.",
-    "completion": "Print the completion script of a shell.",
-    "version": "Print the version of this program.",
-}
 
 
 class LazyGroup(click.Group):
@@ -61,10 +36,7 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  likewise
         """Import and return one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: Command = importlib.import_module(f"network_mapper.cli.{cmd_name}").command
-        return command
+        return load(cmd_name) if cmd_name in COMMANDS else None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what stands before the command's name; switches may be written `--switch=false`."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from network_mapper.cli import inventory
+from network_mapper.cli.commands import COMMANDS, PROGRAM
 from network_mapper.cli.errors import EXIT_CODES
-from network_mapper.cli.main import COMMANDS, PROGRAM, cli
+from network_mapper.cli.main import cli
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from network_mapper.cli.command import State
+from network_mapper.cli.console import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

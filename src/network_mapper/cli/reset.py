@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from network_mapper.cli.command import Command, notice, option, output_option
+from network_mapper.cli.command import Command, option, output_option
+from network_mapper.cli.console import notice
 from network_mapper.cli.errors import CliError
 from network_mapper.cli.options import connection_options
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from network_mapper.cli.command import Command, ConfigOption, State
+from network_mapper.cli.command import Command, ConfigOption
+from network_mapper.cli.console import State
 from network_mapper.cli.errors import CliError
 from network_mapper.settings import (
     CONFIG_ENV,

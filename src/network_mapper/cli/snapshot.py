@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from network_mapper.cli.command import Command, State, option
+from network_mapper.cli.command import Command, option
+from network_mapper.cli.console import State
 from network_mapper.cli.errors import CliError
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from network_mapper.cli.command import Command, notice, output_option, state
+from network_mapper.cli.command import Command, output_option
+from network_mapper.cli.console import notice, state
 from network_mapper.cli.options import connection_options
 
 if TYPE_CHECKING:

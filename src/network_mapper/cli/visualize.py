@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from network_mapper.cli.command import Command, notice, option, warn
+from network_mapper.cli.command import Command, option
+from network_mapper.cli.console import notice, warn
 from network_mapper.cli.options import connection_options, names, selection_options
 
 if TYPE_CHECKING:

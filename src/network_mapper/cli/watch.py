@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from network_mapper.cli.command import colours, notice, warn
+from network_mapper.cli.console import colours, notice, warn
 from network_mapper.cli.errors import CliError
-from network_mapper.cli.list import query_of, render
+from network_mapper.cli.listing import query_of, render
 from network_mapper.cli.sources.open import open_source
 from network_mapper.export import document
 from network_mapper.export.labels import Labels, namespace_of

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from network_mapper import __version__
-from network_mapper.cli.main import COMMANDS, cli, program_name
+from network_mapper.cli.commands import COMMANDS
+from network_mapper.cli.main import cli, program_name
 
 SERVERS = ("mapper", "sniffer")
 

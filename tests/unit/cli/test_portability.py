@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from network_mapper.cli import command, inventory, main
+from network_mapper.cli import console, inventory, main
 
 LACKING = """
 import os, select, signal, socket, sys
@@ -116,9 +116,9 @@ def test_colours_only_on_terminals_that_have_them(monkeypatch, platform, variabl
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    assert command.colours() is expected
+    assert console.colours() is expected
     monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
-    assert command.colours() is False
+    assert console.colours() is False
 
 
 def test_windows_calls_a_closed_pipe_an_invalid_argument(run, monkeypatch):

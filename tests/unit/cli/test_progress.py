@@ -10,7 +10,7 @@ import click
 import pytest
 
 from network_mapper.cli import progress as module
-from network_mapper.cli.command import State
+from network_mapper.cli.console import State
 from network_mapper.cli.progress import progress
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 import pytest
 
-from network_mapper.cli.command import State
-from network_mapper.cli.main import COMMANDS, PROGRAM, cli
+from network_mapper.cli.commands import COMMANDS, PROGRAM
+from network_mapper.cli.console import State
+from network_mapper.cli.main import cli
 
 PAGE = Path(__file__).parents[3] / "docs" / "migration.md"
 CLOUD = """

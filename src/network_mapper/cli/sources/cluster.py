@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from network_mapper.cli.command import State
+from network_mapper.cli.console import State
 from network_mapper.cli.errors import CliError
 from network_mapper.cli.progress import progress
 from network_mapper.cli.sources.locate import Port, Search, Service, pod_port, ready_pod, service_port

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
-from network_mapper.cli.command import warn
+from network_mapper.cli.console import warn
 from network_mapper.cli.errors import CliError
 from network_mapper.cli.sources.base import EVERYTHING, MapQuery, NoStatusError
 from network_mapper.cli.sources.exchange import ask, refusal, short
