@@ -21,6 +21,7 @@ from starlette.routing import Route
 from network_mapper.mapper import openapi, query
 from network_mapper.mapper.decode import ReportError
 from network_mapper.mapper.graphql import door
+from network_mapper.mapper.graphql.seams import Sender
 from network_mapper.mapper.intake import BusyError, Intake
 from network_mapper.mapper.metrics import CONTENT_TYPE, Metrics
 from network_mapper.mapper.model_door import open_door
@@ -162,7 +163,7 @@ class Doors:
             return body
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         query = scope["query_string"].decode("latin-1")
-        sender = door.Sender((scope.get("client") or ("",))[0], headers.get(b"user-agent", b"").decode("latin-1"))
+        sender = Sender((scope.get("client") or ("",))[0], headers.get(b"user-agent", b"").decode("latin-1"))
         reply = await self._door.handle(door.Request(scope["method"], query, content_type, body, sender))
         return Response(reply.body, reply.status, reply.headers)
 

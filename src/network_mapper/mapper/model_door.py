@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from network_mapper.mapper.graphql.door import Door, Seams, Switches
+from network_mapper.mapper.graphql.door import Door
+from network_mapper.mapper.graphql.seams import Seams, Switches
 from network_mapper.mapper.intake import BusyError
 from network_mapper.store import StoreUnavailableError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from network_mapper.cluster.index import Index
-    from network_mapper.mapper.graphql.door import Sender
+    from network_mapper.mapper.graphql.seams import Sender
     from network_mapper.mapper.intake import Intake
     from network_mapper.mapper.settings import MapperSettings
     from network_mapper.mapper.state import State

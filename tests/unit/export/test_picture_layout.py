@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 import synthetic_map
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from network_mapper.export.picture import graph, graphviz, layered
@@ -62,6 +62,9 @@ def on_border(point, box):
 
 @settings(max_examples=150, deadline=None)
 @given(problems())
+@example(([Box(30, 28, 0), Box(30, 28, 1)], [400, 40], [(0, 1)]))
+@example(([Box(30, 28, 0), Box(30, 28, 1)], [40, 400], [(0, 1)]))
+@example(([Box(30, 28, 0), Box(80, 28, 0), Box(30, 28, 1)], [400, 300], [(0, 1), (1, 2)]))
 def test_everything_has_its_own_place(problem):
     boxes, frames, links = problem
     placed = layered.place(boxes, frames, links)

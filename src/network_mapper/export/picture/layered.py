@@ -193,8 +193,12 @@ def _draw(layers: Layers, boxes: Sequence[Box], frames: Sequence[float], links: 
         inside = [n for n, box in enumerate(boxes) if box.frame == frame]
         x = min(corners[n][0] for n in inside) - PADDING
         right = max(corners[n][0] + boxes[n].width for n in inside) + PADDING
+        wide = max(right - x, frames[frame])
+        # A name that is wider than what is in the frame takes room of the frame's own columns and of no other.
+        low, high = layers.spans[frame]
+        x = min(max(lefts[low] - PADDING, x - (wide - (right - x)) / 2), rights[high] + PADDING - wide)
         top, bottom = layers.borders[frame]
-        rectangles.append((x, top, max(right - x, frames[frame]), bottom - top))
+        rectangles.append((x, top, wide, bottom - top))
     return _at_origin(
         corners, [(box.width, layers.vertices[n].height) for n, box in enumerate(boxes)], rectangles, routes
     )

@@ -18,6 +18,7 @@ import msgspec
 
 from network_mapper.mapper.graphql import inputs, requests, sightings
 from network_mapper.mapper.graphql.failure import RequestError, failed, refused
+from network_mapper.mapper.graphql.seams import Seams, Sender
 from network_mapper.mapper.graphql.sightings import Batch
 from network_mapper.mapper.graphql.times import TimeError
 from network_mapper.mapper.intake import BusyError
@@ -25,11 +26,9 @@ from network_mapper.model import Drop, Tally
 from network_mapper.wire.report import JSON
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
 
     from network_mapper.mapper.graphql.documents import Documents, FastReport, Plan
-    from network_mapper.mapper.graphql.intents import Names
-    from network_mapper.model import Edge
     from network_mapper.wire.report import Client
 
 _log = logging.getLogger(__name__)
@@ -38,13 +37,6 @@ PATH: Final = "/query"
 _METHODS: Final = "OPTIONS, GET, POST"
 _RETRY_AFTER: Final = "1"
 _MOST_PARAMETERS: Final = 16
-
-
-class Sender(NamedTuple):
-    """Who asks: the address, empty where there is none, and the program as it calls itself (User-Agent)."""
-
-    address: str = ""
-    agent: str = ""
 
 
 class Request(NamedTuple):
@@ -71,39 +63,6 @@ class Reply(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
-
-
-class Switches(NamedTuple):
-    """Which evidence is taken."""
-
-    dns: bool = True
-    tcp: bool = True
-    sockets: bool = True
-
-
-class Seams(NamedTuple):
-    """What the door opens to.
-
-    Attributes:
-        take: Takes rows in: the rows, the milliseconds since the epoch that their times are relative to, and what was
-            dropped in decoding. Returns when they are durable; raises `BusyError` when they cannot be now.
-        reset: Empties the map; raises `BusyError` when that is not yet durable.
-        edges: The map.
-        names: The cluster.
-        clock: Milliseconds since the epoch.
-        switches: Which evidence is taken.
-        by_address: Whether every sighting of an edge named a server that did not resolve, beside its address that did.
-        heard: Told who has reported, and by which mutation.
-    """
-
-    take: Callable[[list[Client], int, Tally], Awaitable[None]]
-    reset: Callable[[], Awaitable[None]]
-    edges: Callable[[], Iterable[Edge]]
-    names: Names
-    clock: Callable[[], int]
-    switches: Switches = Switches()
-    by_address: Callable[[Edge], bool] | None = None
-    heard: Callable[[Sender, str], None] = lambda _sender, _operation: None
 
 
 class _Envelope(msgspec.Struct):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from network_mapper.mapper.graphql.documents import Plan
-    from network_mapper.mapper.graphql.door import Seams
+    from network_mapper.mapper.graphql.seams import Seams
     from network_mapper.mapper.graphql.selection import Wanted
 
 _encode = msgspec.json.Encoder().encode
