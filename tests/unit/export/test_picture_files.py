@@ -17,7 +17,7 @@ from PIL import Image
 from network_mapper.export.picture import MADE_BY, dot, graph, graphviz, mermaid, pdf, raster
 from network_mapper.export.picture.draw import Engine, Fold, Options, scene
 from network_mapper.export.picture.scene import THEMES
-from network_mapper.model import Edge, Workload
+from network_mapper.model import Ambiguous, Edge, External, Node, Service, Workload
 
 LIGHT = THEMES["light"]
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="needs Graphviz")
@@ -130,6 +130,44 @@ def test_dot_tells_evidence_by_style(shop):
     assert styles["cart.shop", "redis.data"]["style"] == "solid"
     assert styles["nightly-report.shop", "data/postgres | data/redis (ambiguous)"]["label"] == "?"
     assert "/products: GET" in styles["frontend.shop", "catalog.shop"]["tooltip"]
+
+
+KINDS = {
+    "workload": Workload("cart", "shop", "Deployment"),
+    "service": Service("prices", "shop"),
+    "external": External("example.com"),
+    "node": Node("node-a"),
+    "ambiguous": Ambiguous((Node("a"), Node("b"))),
+}
+
+
+def test_dot_has_a_form_for_each_kind_of_end_and_declares_each_end_once():
+    made = graph.build([Edge(KINDS["workload"], peer, None, 80, "tcp", connections=1) for peer in KINDS.values()])
+    text = dot.render(made)
+    forms = set()
+    for end in made.ends:
+        (form,) = re.findall(rf"^ *{re.escape(dot.identifier(end))} \[(.*)\]$", text, re.MULTILINE)
+        forms.add(form.partition(", ")[2])
+        assert ('label="? ' in form) == (end.shape == "ambiguous")
+    assert len(forms) == len(KINDS)
+
+
+def test_nothing_in_a_label_of_dot_is_an_entity():
+    assert dot.label('&lt; "a" \\') == '"&amp;lt; \\"a\\" \\\\"'
+
+
+def test_mermaid_tells_evidence_by_arrows_and_words(shop):
+    text = mermaid.render(shop)
+    number = {end.id: number for number, end in enumerate(shop.ends)}
+
+    def arrow(client: str, server: str) -> str:
+        (found,) = re.findall(rf"^  n{number[client]} (.*) n{number[server]}$", text, re.MULTILINE)
+        return found
+
+    assert arrow("cart.shop", "redis.data") == "-->"
+    assert arrow("prometheus.edge", "catalog.shop") == '--x|"attempts only"|'
+    assert arrow("nightly-report.shop", "postgres.data") == '-.->|"DNS lookup only"|'
+    assert arrow("nightly-report.shop", "data/postgres | data/redis (ambiguous)") == '-->|"?"|'
 
 
 HOSTILE = st.text(st.sampled_from("ab\"\\<>&;#{}[]|:-.'ü名% \n\t`*_"), min_size=1, max_size=12)

@@ -1,18 +1,21 @@
 """What is written on a picture: whole, legible, inside its box, and safe to put into a file."""
 
 import itertools
+import math
 import xml.etree.ElementTree as ET
 
+import msgspec
 import pytest
 import synthetic_map
 from fontTools.ttLib import TTFont
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from network_mapper.export.picture import graph, svg, text
+from network_mapper.export.pairs import Outcome
+from network_mapper.export.picture import graph, shapes, svg, text
 from network_mapper.export.picture.draw import Fold, Options, scene
 from network_mapper.export.picture.scene import SMALLEST, THEMES, Colour, Group, Rect, Text, texts
-from network_mapper.model import Edge, External, Workload
+from network_mapper.model import Ambiguous, Edge, External, Node, Service, Workload
 
 HOSTILE = [
     '"quoted"',
@@ -128,6 +131,128 @@ def test_svg_of_hostile_names_is_well_formed_and_says_what_it_is(theme):
         "text",
     }
     assert "http" not in document.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_each_text_of_an_svg_says_how_long_it_is_where_its_font_may_be_another():
+    made = scene(graph.build(synthetic_map.shop_map().edges), Options())
+    space = "{http://www.w3.org/2000/svg}"
+    for element, item in zip(
+        parse(svg.render(made, THEMES["light"])).iter(f"{space}text"), texts(made.items), strict=True
+    ):
+        assert float(element.get("textLength")) == pytest.approx(item.width, abs=0.06)
+    assert "textLength" not in svg.render(made, THEMES["light"], fitted=False)
+
+
+def legend(edges, fold=Fold.NEVER):
+    made = scene(graph.build(edges), Options(fold=fold))
+    return [texts([item])[-1].text for item in made.items if isinstance(item, Group) and item.kind == "legend"]
+
+
+A, B = Workload("a", "n", "Pod"), Workload("b", "n", "Pod")
+
+
+@pytest.mark.parametrize(
+    ("edge", "meaning"),
+    [
+        (Edge(A, B, None, 80, "tcp", connections=1), "connections, sockets or requests seen"),
+        (Edge(A, B, None, 80, "tcp"), "talks to"),
+        (Edge(A, B, None, 80, "tcp", attempts=1), "attempts only, never answered"),
+        (Edge(A, B, None, 80, "tcp", lookups=1), "DNS lookup only"),
+    ],
+)
+def test_a_legend_has_the_lines_of_the_picture_and_no_other(edge, meaning):
+    assert legend([edge]) == ["workload", meaning]
+    other = Edge(B, Workload("c", "m", "Pod"), None, 80, "tcp", connections=1)
+    across = msgspec.structs.replace(edge, server=other.server)
+    assert legend([across], Fold.ALWAYS) == [meaning]
+
+
+@pytest.mark.parametrize(
+    ("peer", "meaning"),
+    [
+        (Service("s", "n"), "service; what answers is not known"),
+        (External("example.com"), "outside the cluster"),
+        (Node("node-a"), "node"),
+        (Ambiguous((A, B)), "? one of these, not known which"),
+    ],
+)
+def test_a_legend_has_the_forms_of_the_picture_and_no_other(peer, meaning):
+    edge = Edge(A, peer, None, 80, "tcp", connections=1)
+    assert legend([edge]) == ["workload", meaning, "connections, sockets or requests seen"]
+
+
+def test_a_legend_tells_of_calls_to_oneself_where_they_are_drawn():
+    edge = Edge(A, A, None, 80, "tcp", connections=1)
+    assert legend([edge])[-1] == "calls itself"
+    assert "calls itself" not in legend([edge], Fold.ALWAYS)
+
+
+def test_the_forms_of_ends_differ_without_colour():
+    def form(shape):
+        drawn = shapes.outline(shape, 0, 0, 90, 28)
+        return type(drawn), getattr(drawn, "radius", 0), drawn.dash
+
+    assert len({form(shape) for shape in graph.Shape}) == len(graph.Shape)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_an_arrow_is_at_the_server(outcome):
+    route = [(0.0, 0.0), (30.0, 0.0), (60.0, 40.0), (90.0, 40.0)]
+    line, head = shapes.line(route, outcome)
+    assert line.points[0] == route[0]
+    assert route[-1] in head.points
+    assert all(math.dist(point, route[-1]) < 12 for point in head.points)
+
+
+def test_what_may_be_one_of_several_has_a_question_mark():
+    edges = [Edge(A, Ambiguous((A, B)), None, 80, "tcp", connections=1)]
+    for fold in (Fold.NEVER, Fold.ALWAYS):
+        made = scene(graph.build(edges), Options(fold=fold))
+        named = "".join(item.text for item in texts(made.items))
+        assert ("? n/a | n/b (ambiguous)" in named) == (fold is Fold.NEVER)
+        assert "n/a | n/b (ambiguous)" in named
+
+
+def test_an_empty_picture_says_why():
+    made = scene(graph.build([]), Options(), "No sniffer has reported.")
+    assert {"Nothing to draw.", "No sniffer has reported."} <= {item.text for item in texts(made.items)}
+
+
+def test_above_a_picture_stands_how_much_it_shows():
+    def said(edges):
+        return " ".join(item.text for item in texts(scene(graph.build(edges), Options()).items)[1:3])
+
+    assert said(synthetic_map.shop_map().edges).startswith(
+        "11 workloads in 4 namespaces and 6 other ends; 20 pairs of client and server"
+    )
+    assert said([Edge(A, B, None, 80, "tcp", connections=1)]).startswith(
+        "2 workloads in 1 namespace; 1 pair of client and server"
+    )
+
+
+def test_many_details_of_a_line_are_counted_and_not_all_told():
+    details = {f"/{n:02}": ["GET"] for n in range(25)}
+    (line,) = graph.build([Edge(A, B, None, 80, "http", requests=1, details=details)]).lines
+    told = graph.describe(line.pair)
+    assert len(told) == 22
+    assert told[-1] == "  and 5 more"
+
+
+def test_ids_of_ends_differ_where_their_names_do_not():
+    twins = [
+        Workload("b.c", "a", "Pod"),
+        Workload("b", "c.a", "Pod"),
+        Service("x", "n"),
+        Workload("x (service)", "n", ""),
+    ]
+    made = graph.build([Edge(A, twin, None, 80, "tcp", connections=1) for twin in twins])
+    assert len({end.id for end in made.ends}) == len(made.ends) == 5
+
+
+def test_a_label_that_tells_clients_apart_stands_in_their_boxes():
+    made = graph.build([Edge(A, B, None, 80, "tcp", connections=1)], {A: "team=x"})
+    written = {item.text for item in texts(scene(made, Options()).items)}
+    assert {"a [team=x]", "b"} <= written
 
 
 @given(st.text())
