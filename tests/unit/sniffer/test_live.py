@@ -88,7 +88,10 @@ def ports(mapper) -> set[int]:
 
 def in_thread(settings: SnifferSettings, mapper, stop: Stop) -> tuple[threading.Thread, list[int]]:
     codes: list[int] = []
-    thread = threading.Thread(target=lambda: codes.append(live.watch(settings, HttpClient(mapper.url), stop)))
+    # A daemon: where a test fails before it asks for the end, the run ends all the same.
+    thread = threading.Thread(
+        target=lambda: codes.append(live.watch(settings, HttpClient(mapper.url), stop)), daemon=True
+    )
     thread.start()
     return thread, codes
 
