@@ -343,3 +343,13 @@ def test_a_proxy_ends_with_all_its_connections(control_plane, namespace, path):
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
     watch.__exit__(None, None, None)
+
+
+def test_a_handshake_that_is_never_finished_ends_with_the_proxy(control_plane):
+    with FaultProxy(control_plane) as proxy:
+        host, port = proxy.url.removeprefix("https://").split(":")
+        held = [socket.create_connection((host, int(port))) for _ in range(3)]
+        time.sleep(0.2)  # they are accepted
+    for one in held:
+        assert one.recv(1) == b""
+        one.close()

@@ -189,7 +189,7 @@ def _namespaces(source: MapSource, edges: Iterable[Edge], selection: Selection) 
 
 
 def _labels(answer: MapDocument, selection: Selection, key: str) -> list[str]:
-    if not (key or selection.needs_labels):
+    if not answer.edges or not (key or selection.needs_labels):
         return []
     keys = {name for row in answer.workloads for name in row.labels}
     lines = [

@@ -11,6 +11,7 @@ EXIT_CODES = {
     130: "Interrupted with Ctrl-C (128 + SIGINT).",
     141: "Whoever read the output went away, as in `list | head -1` (128 + SIGPIPE, what a shell says of cat). Nothing "
     "is printed; a shell looks at the last program of a pipe, unless `pipefail` is set.",
+    143: "Ended from outside (128 + SIGTERM, what a shell says of it).",
 }
 FAILED, INTERRUPTED, OUTPUT_CLOSED = 1, 130, 141
 

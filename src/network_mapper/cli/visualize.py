@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from network_mapper.cli.command import Command, option
 from network_mapper.cli.console import notice, warn
@@ -145,6 +146,7 @@ def command(  # noqa: PLR0917  click passes them by name
     from network_mapper.export.selection import Selection, choose  # noqa: PLC0415  likewise
 
     wanted = _Wanted(format_ or _format_of(path), title, theme, fold, engine, scale)
+    _check_sense(wanted)
     target = None if path == outputs.STDOUT else outputs.file_path(path)
     if target is not None:
         outputs.check(target, force=force, ours=_is_earlier)
@@ -265,6 +267,17 @@ def _advice(wanted: _Wanted) -> str:
     if wanted.engine == "dot":
         return "Leave out --engine dot, or draw a part of the map (-n, --focus)."
     return "Leave out --fold never, or draw a part of the map (-n, --focus)."
+
+
+def _check_sense(wanted: _Wanted) -> None:
+    """Refuse what was typed and would change nothing."""
+    typed = click.get_current_context().get_parameter_source("scale") is ParameterSource.COMMANDLINE
+    if typed and wanted.format not in _PIXELS:
+        raise click.UsageError(f"--scale is for PNG and JPG; {wanted.format} has no pixels")
+    if wanted.engine == "dot" and wanted.fold == "always":
+        raise click.UsageError(
+            "--engine dot lays out an unfolded map, and --fold always folds it; leave one of them out"
+        )
 
 
 def _check_extra(format_: str) -> None:

@@ -73,6 +73,7 @@ class FaultProxy:
 
     def __exit__(self, *_: object) -> None:
         self.refuse()
+        self._call(self._abandon())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -178,6 +179,13 @@ class FaultProxy:
             self._server.close()
             self._server = None
         await self._cut(None)
+
+    async def _abandon(self) -> None:
+        """End connections in their TLS handshake: they have no task yet, and asyncio has no public way to them."""
+        for transport in list(self._loop._transports.values()):  # type: ignore[attr-defined]
+            transport.abort()
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def _cut(self, choice: Choice | None) -> int:
         tasks = [

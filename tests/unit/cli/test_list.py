@@ -118,6 +118,7 @@ def test_empty_because_no_sniffer_reported(ask, mapper):
         "No connections found.\nNo sniffer has reported to this mapper. "
         f"Start one on each node: network-mapper sniffer --mapper-url {mapper.url}\n"
     )
+    assert ask("list", "--exclude-labels", "team=web").err == result.err  # no label is to blame
 
 
 def test_empty_because_nothing_was_seen_yet(ask, mapper):

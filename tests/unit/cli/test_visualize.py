@@ -60,6 +60,20 @@ def test_unknown_format_is_a_usage_error(ask):
     assert "unsupported format: bmp. There are svg, png, pdf, jpg, jpeg, dot, mermaid, html" in result.err
 
 
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [
+        (["--scale", "3", "--format", "svg"], "--scale is for PNG and JPG"),
+        (["--engine", "dot", "--fold", "always"], "--fold always"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(ask, tmp_path, given, word):
+    result = ask("visualize", "-o", str(tmp_path / "map.png"), *given)
+    assert result.code == 2
+    assert word in result.err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_path_is_required(ask):
     result = ask("visualize")
     assert result.code == 2
