@@ -29,6 +29,7 @@ def index():
         {"app": "otterize-network-mapper"},
         {"app": "otterize-network-sniffer"},
         {"app": "otterize-kafka-watcher"},
+        {"app": "otterize-istio-watcher"},
     ],
 )
 def test_parts_are_known_by_their_labels(index, labels):

@@ -1,5 +1,6 @@
 """From rows to edges: who is who, which node counts, and why a row was dropped."""
 
+import asyncio
 import itertools
 
 import pytest
@@ -7,6 +8,7 @@ from cluster_objects import NOW, pod
 from kube import apply as apply_objects
 
 from network_mapper.model import Drop, Kind, Tally
+from network_mapper.store import StoreUnavailableError
 from network_mapper.wire.report import Client, Flow, Lookup, Report
 
 _sequence = itertools.count(1)
@@ -322,3 +324,69 @@ def test_a_clock_that_is_wrong_hides_nothing_of_a_map_that_was_never_reset(apply
     wrong = report(Client("10.0.0.1", connections=[flow("10.0.1.2")]))
     wrong.ahead = 2**53
     assert apply(wrong) == {}
+
+
+class Disk:
+    """A writer of which each write ends when the test says so."""
+
+    def __init__(self) -> None:
+        self.writes = []
+
+    def write(self, point, finished):
+        self.writes.append((point, finished))
+
+
+async def turns(count=5):
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def reset(state):
+    disk = Disk()
+    running = asyncio.create_task(state.reset(disk, NOW))
+    await turns()
+    disk.writes[0][1](1)
+    return await running
+
+
+def test_what_was_seen_before_a_reset_and_goes_on_is_an_edge_again(apply, state, edges):
+    client = Client("10.0.0.1", connections=[flow("10.0.1.2")], lookups=[Lookup("db.shop.svc.cluster.local", 1, 0, 0)])
+    apply(report(client))
+    before = edges()
+    assert asyncio.run(reset(state)).edges == len(before) == 2
+    assert edges() == {}
+    later = [flow("10.0.1.2", first=0, last=1)]
+    assert apply(report(Client("10.0.0.1", connections=later, lookups=client.lookups))) == {}
+    assert edges() == before
+
+
+def test_a_reset_during_a_write_that_fails_leaves_nothing_of_before_for_the_next(apply, state):
+    apply(report(Client("10.0.0.1", connections=[flow("10.0.1.2")])))
+
+    async def scenario():
+        disk = Disk()
+        writing = asyncio.create_task(state.checkpoint(disk, NOW))
+        await turns()
+        resetting = asyncio.create_task(state.reset(disk, NOW + 1))
+        await turns()
+        disk.writes[0][1](StoreUnavailableError("no space"))
+        with pytest.raises(StoreUnavailableError):
+            await writing
+        await turns()
+        point, finished = disk.writes[1]
+        finished(1)
+        await resetting
+        return point
+
+    point = asyncio.run(scenario())
+    assert list(point.edges) == []
+    assert list(point.buckets) == []
+    assert point.reset == (2, NOW + 1)
+
+
+def test_a_reset_says_since_when_the_map_had_watched_which_then_begins_anew(apply, state):
+    apply(report(Client("10.0.0.1", connections=[flow("10.0.1.2")])))
+    assert state.coverage.since(state.reset_at) == NOW - 60_000
+    emptied = asyncio.run(reset(state))
+    assert (emptied.since, emptied.at) == (NOW - 60_000, NOW)
+    assert state.coverage.since(state.reset_at) == NOW

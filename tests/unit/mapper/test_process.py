@@ -109,6 +109,7 @@ def test_a_reset_outlives_a_kill(make):
     old = report(2)
     status, answer = mapper.post(b"{}", JSON, "/api/v1/reset")
     assert (status, answer["epoch"], answer["removed_edges"]) == (200, 2, 1)
+    assert now() - 60_000 < answer["removed_since"] < answer["reset_at"]
     mapper.stop(signal.SIGKILL)
     mapper.start()
     assert mapper.counts() == {}
