@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 import pytest
 import synthetic_map
 
-from network_mapper.export.picture import MADE_BY
+from network_mapper.export.picture import MADE_BY, raster
 
 SVG = "{http://www.w3.org/2000/svg}"
 HEADS = {
@@ -237,6 +237,23 @@ def test_clients_told_apart_by_a_label_bear_its_value(ask, mapper, tmp_path):
     mapper.map = mapper.everywhere = synthetic_map.shop_map()
     ask("visualize", "-o", str(tmp_path / "a.svg"), "--distinct-by-label", "team")
     assert "team=shop" in (tmp_path / "a.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("filters", [("--distinct-by-label", "team"), ("--exclude-labels", "team=x")])
+def test_labels_are_asked_for_where_they_are_needed(ask, mapper, tmp_path, filters):
+    ask("visualize", "-o", str(tmp_path / "map.svg"))
+    ask("visualize", "-o", str(tmp_path / "map.svg"), *filters)
+    assert ["labels=true" in request for request in mapper.requests[:2]] == [False, True]
+
+
+def test_a_picture_that_is_too_large_for_its_scale_is_drawn_smaller_with_a_warning(ask, tmp_path, monkeypatch):
+    monkeypatch.setattr(raster, "MOST_PIXELS", 10_000)
+    result = ask("visualize", "-o", str(tmp_path / "map.png"))
+    assert result.code == 0
+    assert "was drawn at scale 0." in result.err
+    assert "instead of 2" in result.err
+    monkeypatch.undo()
+    assert "scale" not in ask("visualize", "-o", str(tmp_path / "map.png")).err
 
 
 def test_a_mapper_that_fails_leaves_no_file(ask, mapper, tmp_path):

@@ -9,7 +9,7 @@ import synthetic_map
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from network_mapper.export.picture import graph, graphviz, layered
+from network_mapper.export.picture import graph, graphviz, layered, shapes
 from network_mapper.export.picture.draw import Options, scene
 from network_mapper.export.picture.layered import Box
 from network_mapper.export.picture.scene import Group, Rect
@@ -110,6 +110,53 @@ def test_the_same_map_makes_the_same_picture():
     edges = synthetic_map.shop_map().edges
     first, again = (scene(graph.build(order), Options()) for order in (edges, edges[::-1]))
     assert first == again
+
+
+def test_a_map_of_many_namespaces_makes_the_same_picture_each_time():
+    made = graph.build(synthetic_map.synthetic_map(24, 8, 50).edges)
+    assert scene(made, Options()) == scene(made, Options()) == scene(made, Options())
+
+
+def cross(a, b):
+    """Whether two curves do."""
+
+    def side(p, q, r):
+        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+    return any(
+        side(p, q, r) * side(p, q, s) < 0 and side(r, s, p) * side(r, s, q) < 0
+        for p, q in itertools.pairwise(a)
+        for r, s in itertools.pairwise(b)
+    )
+
+
+READABLE = {
+    "shop": (synthetic_map.shop_map, 3, 0),
+    "15": (lambda: synthetic_map.synthetic_map(15, 3, 25), 2, 0),
+    "20": (lambda: synthetic_map.synthetic_map(20, 4, 35), 2, 0),
+    "24": (lambda: synthetic_map.synthetic_map(24, 6, 40), 3, 0),
+    "24 in 8": (lambda: synthetic_map.synthetic_map(24, 8, 50), 25, 6),
+}
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_few_lines_cross_each_other_or_a_frame_that_is_not_theirs(name):
+    make, crossings, strangers = READABLE[name]
+    made = graph.build(make().edges)
+    number = {namespace: index for index, namespace in enumerate(made.namespaces)}
+    boxes = [Box(*shapes.box_size(end), number.get(end.namespace, -1)) for end in made.ends]
+    links = [(line.client, line.server) for line in made.lines]
+    placed = layered.place(boxes, [0.0] * len(number), links)
+    curves = [list(points(route, 12)) for route in placed.routes]
+    assert sum(cross(a, b) for a, b in itertools.combinations(curves, 2)) <= crossings
+    through = [
+        (link, frame)
+        for link, curve in zip(links, curves, strict=True)
+        for frame, (left, top, wide, high) in enumerate(placed.frames)
+        if frame not in {boxes[end].frame for end in link}
+        and any(left < x < left + wide and top < y < top + high for x, y in curve)
+    ]
+    assert len(through) <= strangers
 
 
 def test_arrows_of_a_chain_point_to_the_right():

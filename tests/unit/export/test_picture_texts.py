@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from network_mapper.export.pairs import Outcome
-from network_mapper.export.picture import graph, shapes, svg, text
+from network_mapper.export.picture import folded, graph, shapes, svg, text, tiles
 from network_mapper.export.picture.draw import Fold, Options, scene
 from network_mapper.export.picture.scene import SMALLEST, THEMES, Colour, Group, Rect, Text, texts
 from network_mapper.model import Ambiguous, Edge, External, Node, Service, Workload
@@ -211,6 +211,48 @@ def test_what_may_be_one_of_several_has_a_question_mark():
         named = "".join(item.text for item in texts(made.items))
         assert ("? n/a | n/b (ambiguous)" in named) == (fold is Fold.NEVER)
         assert "n/a | n/b (ambiguous)" in named
+
+
+def test_a_line_to_what_may_be_one_of_several_bears_a_question_mark():
+    sure, unsure = (Edge(A, peer, None, 80, "tcp", connections=1) for peer in (B, Ambiguous((B, Node("n")))))
+    lines = [
+        item for item in scene(graph.build([sure, unsure]), Options()).items if getattr(item, "kind", "") == "line"
+    ]
+    assert sorted([item.text for item in texts(line.items)] for line in lines) == [[], ["?"]]
+
+
+@pytest.mark.parametrize(
+    ("evidence", "dashed"),
+    [({"connections": 1}, False), ({}, False), ({"attempts": 1}, True), ({"lookups": 1}, True)],
+)
+def test_a_cell_of_the_table_tells_weak_evidence_by_its_border(evidence, dashed):
+    peers = [Workload("app", f"n{number:02}", "Pod") for number in range(14)]
+    edges = [Edge(a, b, None, 80, "tcp", **evidence) for a, b in itertools.pairwise(peers)]
+    made = scene(graph.build(edges), Options(fold=Fold.ALWAYS))
+    cells = [item for item in made.items if getattr(item, "kind", "") == "cell"]
+    assert len(cells) == 13
+    assert {bool(cell.items[0].dash) for cell in cells} == {dashed}
+
+
+def test_a_service_is_named_as_one_in_its_tile():
+    edges = [Edge(A, Service("prices", "n"), None, 80, "tcp", attempts=1)]
+    assert "prices (service)" in {
+        item.text for item in texts(scene(graph.build(edges), Options(fold=Fold.ALWAYS)).items)
+    }
+
+
+def test_one_long_name_does_not_widen_the_columns_of_its_tile():
+    def columns(*more):
+        peers = [Workload(name, "n", "Pod") for name in [*(f"app-{number}" for number in range(20)), *more]]
+        made = graph.build([Edge(peers[0], peer, None, 80, "tcp", connections=1) for peer in peers[1:]])
+        (tile,) = folded.fold(made).tiles
+        return tiles.plan(made, tile, 430).column_width
+
+    assert columns("a-name-that-is-much-longer-than-every-other-in-this-namespace") == columns("app-20")
+
+
+def test_a_name_is_broken_where_it_has_a_mark():
+    assert text.broken("payments-service.production", 12, 110) == ["payments-service.", "production"]
 
 
 def test_an_empty_picture_says_why():
