@@ -52,6 +52,13 @@ def test_the_file_of_the_otterize_command_line_is_read_without_a_word(ask, with_
     assert with_file(text, name="config") == ask("list")
 
 
+@pytest.mark.parametrize(
+    "key", ["api-address", "client-id", "client-secret", "interactive", "org-id", "token", "token-expiry"]
+)
+def test_what_says_how_the_otterize_cloud_is_reached_is_no_mistake(ask, with_file, key):
+    assert with_file(f"{key}: x\n", name="config") == ask("list")
+
+
 @pytest.mark.parametrize("name", ["config.toml", "config.yaml", "config"])
 def test_an_empty_file_changes_nothing(ask, with_file, name):
     assert with_file("", name=name) == ask("list")

@@ -226,6 +226,24 @@ def test_an_unfolded_map_has_a_limit():
             scene(large, Options(fold=Fold.NEVER, engine=engine))
 
 
+@pytest.mark.parametrize(("ends", "lines"), [(501, 501), (100, 1501)])
+def test_graphviz_has_a_limit_of_names_and_one_of_lines(ends, lines, monkeypatch):
+    workloads = [Workload(f"w{number}", "n", "Pod") for number in range(ends)]
+    pairs = itertools.islice(
+        (
+            (a, b)
+            for step in range(1, ends)
+            for a, b in zip(workloads, workloads[step:] + workloads[:step], strict=True)
+        ),
+        lines,
+    )
+    made = graph.build([Edge(a, b, None, 80, "tcp", connections=1) for a, b in pairs])
+    assert (len(made.ends), len(made.lines)) == (ends, lines)
+    monkeypatch.setattr(graphviz, "place", lambda *_: pytest.fail("Graphviz was started"))
+    with pytest.raises(graphviz.LayoutError, match="at most 500 with 1,500"):
+        scene(made, Options(fold=Fold.NEVER, engine=Engine.DOT))
+
+
 def test_graphviz_lays_out_what_is_too_large_for_the_own_layout(monkeypatch):
     made = graph.build(synthetic_map.synthetic_map(130, 6, 300).edges)
     asked = []
