@@ -169,6 +169,18 @@ def test_other_archives_and_other_systems_have_other_folders(folders, start):
     assert all(f"{platform()}-{TARGET_TAG}" in path.name for path in unpacked(cache(folders)))
 
 
+def test_another_loader_is_another_build(monkeypatch, tmp_path):
+    def build() -> bytes:
+        with zipfile.ZipFile(io.BytesIO(pyz.build(tmp_path / "none.whl", tmp_path, 0, []))) as archive:
+            return next(line for line in archive.read("pyz_start.py").splitlines() if line.startswith(b"BUILD = "))
+
+    first = build()
+    for source in pyz.TEMPLATES.glob("pyz_*.py"):
+        (tmp_path / source.name).write_bytes(source.read_bytes() + (b"# another\n" if "unpack" in source.name else b""))
+    monkeypatch.setattr(pyz, "TEMPLATES", tmp_path)
+    assert build() != first
+
+
 def test_many_starts_at_once_leave_one_whole_folder(folders, start):
     file = archive(folders / "a.pyz", "hello")
     with ThreadPoolExecutor(8) as pool:

@@ -162,6 +162,13 @@ def test_another_wrong_parameter_is_an_error(mapper):
     assert len(mapper.requests) == 1
 
 
+def test_a_mapper_that_cannot_tell_labels_now_is_not_taken_for_an_older_one(mapper):
+    mapper.broken = (503, b'{"title": "Busy", "status": 503, "detail": "the labels are not read yet"}')
+    with RestSource(HttpClient(mapper.url), mapper.url) as source, pytest.raises(CliError, match="not read yet"):
+        source.map(MapQuery(labels=True))
+    assert len(mapper.requests) == 1
+
+
 def test_something_that_is_not_http_is_told_as_such(run):
     with socket.create_server(("127.0.0.1", 0)) as server:
 
