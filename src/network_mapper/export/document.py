@@ -9,7 +9,7 @@ It is also what a saved map is: `restore` gives back the map that `build` was gi
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -21,6 +21,9 @@ from network_mapper.wire.api import MapDocument, WorkloadRow
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from network_mapper.export.pairs import Evidence
+
+_COUNTERS: Final = ("connections", "attempts", "lookups", "sockets", "requests", "bytes", "flows")
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND: Final = dt.timedelta(milliseconds=1)
 
@@ -92,35 +95,31 @@ class ListDocument(msgspec.Struct):
     workloads: list[WorkloadRow] = []
 
 
+def counted(seen: Edge | Evidence) -> dict[str, Any]:
+    """The counters and times of an edge, or of several together, as documents have them."""
+    counts: dict[str, Any] = {name: getattr(seen, name) for name in _COUNTERS}
+    return counts | {"first_seen": rfc3339(seen.first_seen), "last_seen": rfc3339(seen.last_seen)}
+
+
+def origin(answer: MapDocument) -> dict[str, Any]:
+    """What documents say of the map that they are made of."""
+    times = ("watching_since", "generated_at", "since", "until")
+    return {"store": answer.store, "epoch": answer.epoch} | {name: rfc3339(getattr(answer, name)) for name in times}
+
+
 def build(answer: MapDocument, edges: Sequence[Edge]) -> ListDocument:
     """The document of those `edges` of the mapper's `answer` that are to be shown."""
     entries = [
         Entry(
             client=pair.client,
             server=pair.server,
-            connections=pair.connections,
-            attempts=pair.attempts,
-            lookups=pair.lookups,
-            sockets=pair.sockets,
-            requests=pair.requests,
-            bytes=pair.bytes,
-            flows=pair.flows,
-            first_seen=rfc3339(pair.first_seen),
-            last_seen=rfc3339(pair.last_seen),
+            **counted(pair),
             ports=[
                 Port(
                     port=edge.port,
                     protocol=edge.protocol,
                     service=edge.service,
-                    connections=edge.connections,
-                    attempts=edge.attempts,
-                    lookups=edge.lookups,
-                    sockets=edge.sockets,
-                    requests=edge.requests,
-                    bytes=edge.bytes,
-                    flows=edge.flows,
-                    first_seen=rfc3339(edge.first_seen),
-                    last_seen=rfc3339(edge.last_seen),
+                    **counted(edge),
                     details=edge.details,
                 )
                 for edge in sorted(pair.edges, key=lambda edge: (edge.port, edge.protocol, str(edge.service)))
@@ -130,12 +129,7 @@ def build(answer: MapDocument, edges: Sequence[Edge]) -> ListDocument:
     ]
     shown = {end for entry in entries for end in (entry.client, entry.server) if isinstance(end, Workload)}
     return ListDocument(
-        store=answer.store,
-        epoch=answer.epoch,
-        watching_since=rfc3339(answer.watching_since),
-        generated_at=rfc3339(answer.generated_at),
-        since=rfc3339(answer.since),
-        until=rfc3339(answer.until),
+        **origin(answer),
         hidden=len(answer.edges) - len(edges),
         edges=entries,
         own=[workload for workload in answer.own if workload in shown],
@@ -163,15 +157,9 @@ def restore(document: ListDocument) -> MapDocument:
                 service=port.service,
                 port=port.port,
                 protocol=port.protocol,
-                connections=port.connections,
-                attempts=port.attempts,
-                lookups=port.lookups,
-                sockets=port.sockets,
                 first_seen=_milliseconds(port.first_seen),
                 last_seen=_milliseconds(port.last_seen),
-                requests=port.requests,
-                bytes=port.bytes,
-                flows=port.flows,
+                **{name: getattr(port, name) for name in _COUNTERS},
                 details=port.details,
             )
             for entry in document.edges

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from network_mapper.export import table
+from network_mapper.export.document import counted, origin
 from network_mapper.export.labels import clean, named, namespace_of
 from network_mapper.export.pairs import Evidence, group
 from network_mapper.export.selection import NO_VALUE, SelectionError, label_values
 from network_mapper.export.text import bold, dim, mark
-from network_mapper.export.times import ago, rfc3339
+from network_mapper.export.times import ago
 from network_mapper.export.wide import OUTCOMES, counters, fits, paragraph, sources
 from network_mapper.model import Ambiguous, External, Node
 
@@ -216,12 +217,7 @@ def render_wide(
 def build(answer: MapDocument, folded: Sequence[GroupPair], by: GroupBy, hidden: int) -> GroupsDocument:
     """The document for programs; `hidden` edges were left out because they are routine."""
     return GroupsDocument(
-        store=answer.store,
-        epoch=answer.epoch,
-        watching_since=rfc3339(answer.watching_since),
-        generated_at=rfc3339(answer.generated_at),
-        since=rfc3339(answer.since),
-        until=rfc3339(answer.until),
+        **origin(answer),
         hidden=hidden,
         group_by=str(by),
         groups=[
@@ -229,15 +225,7 @@ def build(answer: MapDocument, folded: Sequence[GroupPair], by: GroupBy, hidden:
                 client=pair.client,
                 server=pair.server,
                 pairs=pair.pairs,
-                connections=pair.connections,
-                attempts=pair.attempts,
-                lookups=pair.lookups,
-                sockets=pair.sockets,
-                requests=pair.requests,
-                bytes=pair.bytes,
-                flows=pair.flows,
-                first_seen=rfc3339(pair.first_seen),
-                last_seen=rfc3339(pair.last_seen),
+                **counted(pair),
             )
             for pair in folded
         ],
