@@ -79,6 +79,8 @@ class MapSource(Protocol):
     def close(self) -> None:
         """End connections."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -6,7 +6,7 @@ where the answer is none of ours is the model's GraphQL tried.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -37,7 +37,7 @@ def source_at(client: HttpClient, where: str, why: str = "") -> MapSource:
     return _Undecided(client, where, why)
 
 
-class _Undecided:
+class _Undecided(MapSource):
     """Ours, until an answer says otherwise."""
 
     def __init__(self, client: HttpClient, where: str, why: str) -> None:
@@ -83,12 +83,6 @@ class _Undecided:
 
     def close(self) -> None:
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _is_graphql(body: bytes) -> bool:

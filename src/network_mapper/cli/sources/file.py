@@ -9,14 +9,14 @@ from __future__ import annotations
 import codecs
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from network_mapper import __version__
 from network_mapper.cli.errors import CliError
 from network_mapper.cli.progress import progress
-from network_mapper.cli.sources.base import EVERYTHING, MapQuery, NoStatusError
+from network_mapper.cli.sources.base import EVERYTHING, MapQuery, MapSource, NoStatusError
 from network_mapper.cli.sources.exchange import short
 from network_mapper.export.document import ListDocument, TimeError, restore
 from network_mapper.export.labels import namespace_of
@@ -47,7 +47,7 @@ class _Head(msgspec.Struct):
     generated_at: int | str | None
 
 
-class FileSource:
+class FileSource(MapSource):
     """A map in a file, which is read when it is first asked for, and once.
 
     Args:
@@ -161,9 +161,3 @@ class FileSource:
 
     def close(self) -> None:
         """Nothing is open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from network_mapper.cli.console import warn
 from network_mapper.cli.errors import CliError
-from network_mapper.cli.sources.base import EVERYTHING, MapQuery, NoStatusError
+from network_mapper.cli.sources.base import EVERYTHING, MapQuery, MapSource, NoStatusError
 from network_mapper.cli.sources.exchange import ask, refusal, short
 from network_mapper.model import Edge, Service, ServiceRef, Workload
 from network_mapper.wire.api import MapDocument, ResetDocument, WorkloadRow
@@ -114,7 +114,7 @@ class _RefusedError(CliError):
     """422: the mapper does not know something that it was asked for."""
 
 
-class ModelSource:
+class ModelSource(MapSource):
     """The map of a mapper that speaks the model's GraphQL at `/query`.
 
     Args:
@@ -259,12 +259,6 @@ class ModelSource:
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 _Kinds = dict[tuple[str, str], set[str]]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import urllib.parse
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from network_mapper import __version__
 from network_mapper.cli.errors import CliError
-from network_mapper.cli.sources.base import EVERYTHING, MapQuery
+from network_mapper.cli.sources.base import EVERYTHING, MapQuery, MapSource
 from network_mapper.cli.sources.exchange import ask, refusal, short
 from network_mapper.model import Workload
 from network_mapper.wire.api import MapDocument, Problem, ResetDocument, Status, WorkloadsDocument
@@ -77,7 +77,7 @@ def _advice(response: Response) -> str:
     return ". Its log may say more." if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else ""
 
 
-class RestSource:
+class RestSource(MapSource):
     """The map that one mapper serves.
 
     Args:
@@ -168,9 +168,3 @@ class RestSource:
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
