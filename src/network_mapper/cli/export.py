@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from network_mapper.export.clientintents.versions import VERSIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from network_mapper.cli.sources.base import Connection, MapQuery
+    from network_mapper.cli.sources.base import Connection
     from network_mapper.export.clientintents.convert import Converted, Left
     from network_mapper.export.clientintents.model import Document
     from network_mapper.export.selection import Selection
@@ -94,6 +93,7 @@ def command(  # noqa: PLR0917  click passes them by name
     Files appear whole or not at all. Files of an earlier export are replaced; others only with --force.
     """
     from network_mapper.cli import empty  # noqa: PLC0415  --help needs no HTTP client
+    from network_mapper.cli.listing import query_of  # noqa: PLC0415  likewise
     from network_mapper.cli.progress import progress  # noqa: PLC0415  likewise
     from network_mapper.cli.sources.open import open_source  # noqa: PLC0415  likewise
     from network_mapper.export import evidence  # noqa: PLC0415  likewise
@@ -102,7 +102,7 @@ def command(  # noqa: PLR0917  click passes them by name
     _check_flags(format_, output, output_type, output_version, selection)
     target = _Target(format_, output, is_folder=output_type == _DIR, force=force)
     with progress("reading the map"), open_source(connection) as source:
-        answer = source.map(_query(selection))
+        answer = source.map(query_of(selection))
         edges = choose(answer, selection)
         notes = []
         if not edges:
@@ -126,13 +126,6 @@ def command(  # noqa: PLR0917  click passes them by name
         notice(note)
     for warning in [*left.warnings(), *target.warnings]:
         warn(warning)
-
-
-def _query(selection: Selection) -> MapQuery:
-    from network_mapper.cli.sources.base import MapQuery  # noqa: PLC0415  --help needs no HTTP client
-
-    start = max(1, int(time.time() * 1000) - selection.since) if selection.since else 0
-    return MapQuery(selection.namespaces, start, selection.needs_labels, selection.label_keys)
 
 
 def _check_flags(

@@ -1,4 +1,4 @@
-"""What a list asks its source for, and how the answer is rendered: the same for `list` and for `list --watch`."""
+"""What commands ask their source for, and how a list is rendered: the same for `list` and for `list --watch`."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ def render(answer: MapDocument, edges: list[Edge], selection: Selection, output:
         from network_mapper.export import document, encode  # noqa: PLC0415  one format is loaded, not all
         from network_mapper.export.selection import hidden  # noqa: PLC0415  likewise
 
-        built = document.build(answer, edges)
-        built.hidden = hidden(answer, selection)
+        built = document.build(answer, edges, hidden(answer, selection))
         return encode.to_json(built) if output == "json" else encode.to_yaml(built)
     tags = None
     if selection.distinct_by_label:

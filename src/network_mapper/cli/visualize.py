@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +15,7 @@ from network_mapper.cli.options import connection_options, names, selection_opti
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from network_mapper.cli.sources.base import Connection, MapQuery
+    from network_mapper.cli.sources.base import Connection
     from network_mapper.export.picture.graph import Graph
     from network_mapper.export.picture.scene import Scene
     from network_mapper.export.selection import Selection
@@ -141,6 +140,7 @@ def command(  # noqa: PLR0917  click passes them by name
     SVG, PNG, DOT, Mermaid and HTML need nothing else. PDF and JPG need the extra "pictures".
     """
     from network_mapper.cli import empty, outputs  # noqa: PLC0415  --help draws nothing
+    from network_mapper.cli.listing import query_of  # noqa: PLC0415  likewise
     from network_mapper.cli.progress import progress  # noqa: PLC0415  likewise
     from network_mapper.cli.sources.open import open_source  # noqa: PLC0415  likewise
     from network_mapper.export.selection import Selection, choose  # noqa: PLC0415  likewise
@@ -152,7 +152,7 @@ def command(  # noqa: PLR0917  click passes them by name
         outputs.check(target, force=force, ours=_is_earlier)
     _check_extra(wanted.format)
     with progress("reading the map") as line, open_source(connection) as source:
-        answer = source.map(_query(selection))
+        answer = source.map(query_of(selection))
         edges = choose(answer, selection)
         notes: list[str] = []
         if not edges:
@@ -174,13 +174,6 @@ def command(  # noqa: PLR0917  click passes them by name
         warn(warning)
     if target is not None:
         notice(f"Exported graph as {wanted.format} format to path {path}")
-
-
-def _query(selection: Selection) -> MapQuery:
-    from network_mapper.cli.sources.base import MapQuery  # noqa: PLC0415  --help needs no HTTP client
-
-    start = max(1, int(time.time() * 1000) - selection.since) if selection.since else 0
-    return MapQuery(selection.namespaces, start, selection.needs_labels, selection.label_keys)
 
 
 def _focussed(edges: list[Edge], wanted: Sequence[str]) -> tuple[list[Edge], list[str]]:

@@ -107,8 +107,14 @@ def origin(answer: MapDocument) -> dict[str, Any]:
     return {"store": answer.store, "epoch": answer.epoch} | {name: rfc3339(getattr(answer, name)) for name in times}
 
 
-def build(answer: MapDocument, edges: Sequence[Edge]) -> ListDocument:
-    """The document of those `edges` of the mapper's `answer` that are to be shown."""
+def build(answer: MapDocument, edges: Sequence[Edge], hidden: int = 0) -> ListDocument:
+    """The document of those `edges` of the mapper's `answer` that are to be shown.
+
+    Args:
+        answer: What the source gave.
+        edges: Of its edges.
+        hidden: How many were left out because they are routine.
+    """
     entries = [
         Entry(
             client=pair.client,
@@ -130,7 +136,7 @@ def build(answer: MapDocument, edges: Sequence[Edge]) -> ListDocument:
     shown = {end for entry in entries for end in (entry.client, entry.server) if isinstance(end, Workload)}
     return ListDocument(
         **origin(answer),
-        hidden=len(answer.edges) - len(edges),
+        hidden=hidden,
         edges=entries,
         own=[workload for workload in answer.own if workload in shown],
         workloads=[row for row in answer.workloads if Workload(row.name, row.namespace, row.kind) in shown],

@@ -21,7 +21,7 @@ def answer(edges):
 
 
 def test_document_of_one_pair(answer, edges):
-    built = json.loads(encode.to_json(document.build(answer, edges[:2])))
+    built = json.loads(encode.to_json(document.build(answer, edges[:2], 7)))
     assert built == {
         "store": "map-1",
         "epoch": 2,
@@ -109,7 +109,7 @@ def test_long_keys_survive_yaml(value, length):
 
 
 def test_yaml_is_laid_out_in_blocks(answer, edges):
-    built = encode.to_yaml(document.build(answer, edges[:1]))
+    built = encode.to_yaml(document.build(answer, edges[:1], 8))
     assert built.startswith(
         "store: map-1\nepoch: 2\nwatching_since: '2027-01-15T07:58:20.000Z'\n"
         "generated_at: '2027-01-15T08:00:00.000Z'\nsince: null\nuntil: null\nhidden: 8\nedges:\n"
