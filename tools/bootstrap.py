@@ -119,15 +119,26 @@ def kubernetes_programs() -> None:
     try:
         say(f"Kubernetes {kubernetes.version()} is in {kubernetes.programs()}")
         say(f"the stand-in for its kubelet is {kubernetes.kubelet()}")
+        say(f"Helm is {kubernetes.tool('helm')}")
     except kubernetes.KubernetesMissingError as error:
         say(f"tests against a real Kubernetes will be skipped: {error}")
+
+
+def node_programs() -> None:
+    """Build what a cluster with nodes needs beyond `kubernetes_programs`, once."""
+    kubernetes_programs()
+    try:
+        say(f"its nodes' programs are in {kubernetes.node_programs()}")
+        say(f"CoreDNS is {kubernetes.tool('coredns')}")
+    except kubernetes.KubernetesMissingError as error:
+        raise BootstrapError(f"a cluster with nodes cannot be made: {error}") from None
 
 
 def fill_cache() -> None:
     """Fetch and build whatever later targets would have to fetch and build."""
     wheels()
     page()
-    kubernetes_programs()
+    node_programs()
 
 
 def _install_locked(python: Path) -> None:
@@ -205,6 +216,7 @@ STEPS = {
     "cache": fill_cache,
     "kubernetes": kubernetes_programs,
     "lock": lock,
+    "nodes": node_programs,
     "page": page,
     "test-tools": test_tools,
     "venv": venv,

@@ -1,12 +1,14 @@
-"""Build the programs of a Kubernetes control plane from their Go modules, once per machine.
+"""Build the programs of a Kubernetes cluster from their Go modules, once per machine.
 
-The tests run against the real kube-apiserver, kube-controller-manager and etcd. (Debian 12's etcd would do but for the
-progress notices without which the API server offers no streaming lists.) Their modules and checksums are locked in
-`tests/cluster/kubernetes/`; the programs are kept in the cache with a list of their hashes, which is compared before
-each use. `KUBEBUILDER_ASSETS`, the variable of the field for a folder with such programs, goes first.
+The tests run against the real thing: kube-apiserver, kube-controller-manager and etcd for the control plane (Debian
+12's etcd would do but for the progress notices without which the API server offers no streaming lists), and kubelet,
+kube-proxy, kube-scheduler, kubectl, CoreDNS and Helm where there are nodes. Their modules and checksums are locked in
+`tests/cluster/{kubernetes,coredns,helm}/`; the programs are kept in the cache with a list of their hashes, which is
+compared before each use. `KUBEBUILDER_ASSETS`, the variable of the field for a folder with a control plane, goes first.
 
-A stand-in for the kubelet, our own few lines around its port-forward handler, is built from the same locked modules and
-kept in a folder of its own, so a change of it rebuilds nothing else.
+What is used apart is kept apart: a control plane can run while the rest is still built. A stand-in for the kubelet, our
+own few lines around its port-forward handler, is built from the same locked modules and kept in a folder of its own, so
+a change of it rebuilds nothing else.
 """
 
 from __future__ import annotations
@@ -23,13 +25,23 @@ from pathlib import Path
 
 import cache
 
-MODULE = Path(__file__).resolve().parent.parent / "tests" / "cluster" / "kubernetes"
+MODULES = Path(__file__).resolve().parent.parent / "tests" / "cluster"
+MODULE = MODULES / "kubernetes"
 PROGRAMS = {
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
     "etcd": "go.etcd.io/etcd/server/v3",
 }
 """The programs, and the Go packages that they are."""
+NODE_PROGRAMS = {
+    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+    "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+}
+"""What a cluster with nodes needs beyond them."""
+TOOLS = {"coredns": "github.com/coredns/coredns", "helm": "helm.sh/helm/v3/cmd/helm"}
+"""Programs with modules of their own, each in the folder of its name."""
 KUBELET = {"kubelet": "./kubelet"}
 """The stand-in for the kubelet."""
 SUMS = "SHA256SUMS"
@@ -40,11 +52,13 @@ class KubernetesMissingError(Exception):
     """The programs are not here and cannot be built; the message says what to do."""
 
 
-def version() -> str:
-    """Version of Kubernetes that the lock names, as 1.34.4."""
-    found = re.search(r"k8s\.io/kubernetes v(\S+)", (MODULE / "go.mod").read_text())
+def version(program: str = "kubernetes") -> str:
+    """Version that the lock names of Kubernetes, CoreDNS or Helm, as 1.34.4."""
+    lock = MODULES / program / "go.mod"
+    module = {"kubernetes": "k8s.io/kubernetes", "coredns": "github.com/coredns/coredns", "helm": "helm.sh/helm/v3"}
+    found = re.search(rf"{re.escape(module[program])} v(\S+)", lock.read_text())
     if not found:
-        raise KubernetesMissingError(f"{MODULE / 'go.mod'} names no k8s.io/kubernetes")
+        raise KubernetesMissingError(f"{lock} names no {module[program]}")
     return found[1]
 
 
@@ -62,6 +76,27 @@ def programs() -> Path:
         return Path(assets)
     go = _go("let KUBEBUILDER_ASSETS name a folder with kube-apiserver, kube-controller-manager and etcd")
     return _built(go, PROGRAMS, f"{version()}-{_toolchain(go)}-{_locks()}")
+
+
+def node_programs() -> Path:
+    """Folder with all `NODE_PROGRAMS`, built now if need be (some five minutes).
+
+    Raises:
+        KubernetesMissingError: There is no Go toolchain, or the build failed.
+    """
+    go = _go("the tests with nodes need it")
+    return _built(go, NODE_PROGRAMS, f"nodes-{version()}-{_toolchain(go)}-{_locks()}")
+
+
+def tool(name: str) -> Path:
+    """One of `TOOLS`, built now if need be (some minutes).
+
+    Raises:
+        KubernetesMissingError: There is no Go toolchain, or the build failed.
+    """
+    go = _go("the tests of the chart and those with nodes need it")
+    folder = f"{name}-{version(name)}-{_toolchain(go)}-{_locks(MODULES / name)}"
+    return _built(go, {name: TOOLS[name]}, folder, MODULES / name) / name
 
 
 def kubelet() -> Path:
@@ -90,25 +125,27 @@ def _toolchain(go: str) -> str:
     return found.stdout.strip()
 
 
-def _locks() -> str:
-    return cache.digest(MODULE / "go.mod", MODULE / "go.sum")
+def _locks(module: Path = MODULE) -> str:
+    return cache.digest(module / "go.mod", module / "go.sum")
 
 
-def _built(go: str, programs: dict[str, str], name: str) -> Path:
+def _built(go: str, programs: dict[str, str], name: str, module: Path = MODULE) -> Path:
     folder = cache.home() / "kubernetes" / name
-    return cache.ensure(folder, lambda aside: _build(go, aside, programs), lambda found: _verified(found, programs))
+    return cache.ensure(
+        folder, lambda aside: _build(go, aside, programs, module), lambda found: _verified(found, programs)
+    )
 
 
-def _build(go: str, folder: Path, programs: dict[str, str]) -> None:
+def _build(go: str, folder: Path, programs: dict[str, str], module: Path) -> None:
     release = version()
     major, minor, _ = release.split(".", 2)
     package = "k8s.io/component-base/version"
     stamp = f"-X {package}.gitVersion=v{release} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     for program, source in programs.items():
-        with _Progress(f"building {program} for Kubernetes {release}"):
+        with _Progress(f"building {program}"):
             done = subprocess.run([go, "build", "-trimpath", "-ldflags", f"-s -w {stamp}", "-o", folder / program,
-                                   source], check=False, cwd=MODULE, env=environment, capture_output=True,
+                                   source], check=False, cwd=module, env=environment, capture_output=True,
                                   text=True)  # fmt: skip
         if done.returncode:
             raise KubernetesMissingError(f"building {program} failed:\n{done.stderr[-2000:]}")
