@@ -21,7 +21,7 @@ LONGEST_FILE := 700
 
 .PHONY: help
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: python
 python:
@@ -52,6 +52,25 @@ test: venv ## Run all tests (ARGS="-k name"), those with network namespaces wher
 		echo "==> tests with network namespaces are skipped: $$reason" >&2; \
 		$(BIN)/python -m pytest $(ARGS); \
 	fi
+
+.PHONY: test-cluster
+test-cluster: venv ## Run the tests that need a whole cluster: two nodes, the image, the chart (ARGS="-k name")
+	@$(PYTHON) tools/bootstrap.py test-tools node-tools cluster-programs
+	@$(BIN)/python tools/image.py build >/dev/null
+	@$(BIN)/python -m network_mapper.testing.sandbox --net -- $(BIN)/python -m pytest tests/nodes $(ARGS)
+
+.PHONY: cluster-programs
+cluster-programs: python ## Build the programs of the tests' cluster, into ~/.cache/network-mapper
+	@$(PYTHON) tools/bootstrap.py cluster-programs
+
+.PHONY: cluster-up
+cluster-up: venv ## Start a cluster of two nodes on this machine, with this program's image on them (root on Linux)
+	@$(PYTHON) tools/bootstrap.py test-tools node-tools cluster-programs
+	@$(BIN)/python tests/cluster/up.py up
+
+.PHONY: cluster-down
+cluster-down: venv ## End that cluster and remove all of it
+	@$(BIN)/python tests/cluster/up.py down
 
 .PHONY: lint
 lint: venv ## Check style, types, the rooms' imports, and the lock files

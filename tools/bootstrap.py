@@ -39,6 +39,19 @@ TEST_TOOLS = {
     "zsh": "zsh",
 }
 """Programs that tests run, and the Debian packages that have them."""
+NODE_TOOLS = {
+    "busybox": "busybox-static",
+    "conntrack": "conntrack",
+    "containerd": "containerd",
+    "ebtables": "ebtables",
+    "ipset": "ipset",
+    "iptables": "iptables",
+    "nft": "nftables",
+    "runc": "runc",
+    "socat": "socat",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+}
+"""Programs that the nodes of a cluster run, and the Debian packages that have them."""
 PIP_TOOLS = "pip-tools==7.6.2"
 LOCK_HEADER = (
     "# Made by `make lock` from pyproject.toml. Every file is named by its hash, none by where it came from.\n"
@@ -124,7 +137,7 @@ def kubernetes_programs() -> None:
         say(f"tests against a real Kubernetes will be skipped: {error}")
 
 
-def node_programs() -> None:
+def cluster_programs() -> None:
     """Build what a cluster with nodes needs beyond `kubernetes_programs`, once."""
     kubernetes_programs()
     try:
@@ -138,7 +151,7 @@ def fill_cache() -> None:
     """Fetch and build whatever later targets would have to fetch and build."""
     wheels()
     page()
-    node_programs()
+    cluster_programs()
 
 
 def _install_locked(python: Path) -> None:
@@ -194,14 +207,23 @@ def lock() -> None:
         lock_file.write_text(LOCK_HEADER + (tools / lock_file.name).read_text())
 
 
+def _missing(tools: dict[str, str]) -> list[str]:
+    return [package for program, package in tools.items() if not shutil.which(program)]
+
+
 def test_tools() -> None:
     """Install the programs that tests run beside ours; where that is not allowed, those tests say what they miss."""
-    missing = [package for program, package in TEST_TOOLS.items() if not shutil.which(program)]
-    if missing:
+    if missing := _missing(TEST_TOOLS):
         try:
             apt_install(missing)
         except BootstrapError as error:
             say(f"some tests will be skipped: {error}")
+
+
+def node_tools() -> None:
+    """Install what the nodes of a cluster run."""
+    if missing := _missing(NODE_TOOLS):
+        apt_install(missing)
 
 
 def page() -> None:
@@ -214,9 +236,10 @@ def page() -> None:
 
 STEPS = {
     "cache": fill_cache,
+    "cluster-programs": cluster_programs,
     "kubernetes": kubernetes_programs,
     "lock": lock,
-    "nodes": node_programs,
+    "node-tools": node_tools,
     "page": page,
     "test-tools": test_tools,
     "venv": venv,
