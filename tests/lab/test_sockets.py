@@ -117,3 +117,27 @@ def test_a_new_namespace_is_found_within_two_seconds(pods):
             found = of_pods(tables.drain(now()))
     assert found == [(Kind.SOCKETS, "10.213.77.1", "10.213.77.2", 8080, 1)]
     tables.close()
+
+
+WITHOUT_RIGHTS = """
+import sys, time
+from pathlib import Path
+from network_mapper.capture.sockets import SocketTables
+assert "CapEff:\t0000000000000000" in Path("/proc/self/status").read_text()
+tables = SocketTables()
+for seen in tables.drain(time.time_ns() // 1_000_000):
+    print(seen.client, seen.server, seen.port, seen.count)
+print(dict(tables.stats().drops))
+"""
+
+
+def test_every_namespace_is_read_without_any_capability(pods):
+    pods.make()
+    pods.connect("10.213.77.2", 3)
+    drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    done = subprocess.run(
+        [*drop, sys.executable, "-c", WITHOUT_RIGHTS], capture_output=True, text=True, check=False, timeout=30
+    )
+    lines = done.stdout.splitlines()
+    assert "10.213.77.1 10.213.77.2 8080 3" in lines, done.stderr
+    assert lines[-1] == "{}"

@@ -89,6 +89,12 @@ def of_reporter(reporter: Reporter, prefix: str, version: str) -> list[Metric]:
             "1 for the wire that is spoken to the mapper now, 0 for the other; graphql is without counts.",
             [({"wire": wire}, int(reporter.wire == wire)) for wire in ("native", "graphql")],
         ),
+        Metric(
+            f"{prefix}_capture",
+            "gauge",
+            "Always 1; how the node is watched is in the label.",
+            [({"capture": reporter.capture}, 1)],
+        ),
         one("reports_sent_total", "counter", "Reports that the mapper took.", totals.sent),
         one("rows_sent_total", "counter", "Rows in those reports.", totals.rows),
         one("reports_failed_total", "counter", "Tries that will be repeated with the same report.", totals.failed),

@@ -115,6 +115,8 @@ class Reporter:
         spread: Source of the back-off's jitter.
         limit: Most rows in one report; a larger one costs memory here and saves little there.
         wire: What to speak: `native`, `graphql`, or `auto`, which begins with the first and falls back to the second.
+        capture: What reports say of how this is watched.
+        capture_reason: Likewise, of why there is no better way.
     """
 
     def __init__(
@@ -131,12 +133,16 @@ class Reporter:
         spread: random.Random | None = None,
         limit: int = 2000,
         wire: Wire = "native",
+        capture: str = "",
+        capture_reason: str = "",
     ) -> None:
         self.fold = fold
         self.totals = Totals()
         self._node = node
         self._agent = agent
         self._started = started
+        self.capture = capture
+        self._capture_reason = capture_reason
         self._heartbeat = round(heartbeat_interval * 1000)
         self._on_forgotten = on_forgotten
         self._wall = wall
@@ -292,6 +298,8 @@ class Reporter:
             drops={reason.value: count for reason, count in self.drops.items()},
             sources=self.sources,
             ahead=self._ahead,
+            capture=self.capture,
+            capture_reason=self._capture_reason,
         )
         frozen = _Frozen(self._encoder.encode(report), batch.rows if batch else 0)
         if self._graphql:

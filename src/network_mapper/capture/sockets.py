@@ -7,20 +7,32 @@ has lost what was found may have everything read once more (`rescan`), but never
 each reading the kernel walks the hash table of the whole machine (3.5 ms where it has 262,144 buckets), however few
 sockets the namespace has, so tables that its cheap counters show to be without connections are not read at all.
 
+Where no packets are watched the tables are all there is, and are read as often as a share of a core allows.
+
 A namespace is found through the processes in it, so finding new ones means walking `/proc`. That is done when a link
 event says that an interface came or went, at most once a second, and once more a little later, because a pod's first
-process may start after its interface was made.
+process may start after its interface was made. Processes of one namespace show one and the same file as their
+`net/tcp`, by its inode (`fs/proc/proc_net.c`). That tells namespaces apart without any capability, where reading
+`ns/net` of somebody else's process takes CAP_SYS_PTRACE.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from network_mapper.capture.links import LinkEvents
 from network_mapper.capture.source import SourceStats
 from network_mapper.capture.tcp_table import EPHEMERAL, ClientFinder, Clients, parse_port_range, statistic
 from network_mapper.model import Drop, Kind, Observation, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_INTERVAL = 300.0
+"""Seconds between two readings that cost much, however little they may; and of those beside packets."""
 
 _LOOKS = 2
 _LOOK_SPACING = 900
@@ -41,6 +53,9 @@ class SocketTables:
     Args:
         proc_dir: Where the host's procfs is mounted.
         interval: Seconds between two readings of all namespaces.
+        share: Share of a core that these readings may take: where one takes more, the next is later, five minutes at
+            most. None for as much as it takes.
+        clock: Seconds of CPU time of the thread that drains.
 
     Raises:
         OSError: There is no procfs, or no routing socket.
@@ -48,16 +63,25 @@ class SocketTables:
 
     name = "sockets"
 
-    def __init__(self, proc_dir: str = "/proc", interval: float = 300.0) -> None:
+    def __init__(
+        self,
+        proc_dir: str = "/proc",
+        interval: float = LONGEST_INTERVAL,
+        share: float | None = None,
+        clock: Callable[[], float] = time.thread_time,
+    ) -> None:
         with os.scandir(proc_dir):
             pass
         self._proc = proc_dir
         self._interval = round(interval * 1000)
+        self._share = share
+        self._clock = clock
+        self._spent = 0.0
         self._links = LinkEvents()
         self._ephemeral = self._read_port_range()
-        self._known: set[str] = set()
-        self._young: set[str] = set()
-        self._queue: dict[str, list[str]] = {}
+        self._known: set[int] = set()
+        self._young: set[int] = set()
+        self._queue: dict[int, list[str]] = {}
         self._all_at = 0
         self._all_read = 0
         self._wanted_at = 0
@@ -94,6 +118,7 @@ class SocketTables:
 
         At most some 20,000 sockets are looked at in one call; further namespaces follow in the next.
         """
+        began = self._clock()
         if now < self._latest - _CLOCK_SET_BACK:
             self._all_at = self._look_at = 0
         self._latest = now
@@ -101,12 +126,21 @@ class SocketTables:
         wanted = self._all_read < self._wanted_at <= now and now >= self._all_read + _RESCAN_SPACING
         if now >= self._all_at or wanted:
             self._all_at, self._all_read = now + self._interval, now
+            self._spent = 0.0
             self._known.clear()
             self._look(now)
         elif self._looks_left > 0 and now >= self._look_at:
             self._looks_left -= 1
             self._look(now)
-        return self._read_queue(now)
+        found = self._read_queue(now)
+        if self._share:
+            self._spent += self._clock() - began
+            self._all_at = max(self._all_at, self._all_read + round(self._affordable(self._share) * 1000))
+        return found
+
+    def _affordable(self, share: float) -> float:
+        """Seconds after which what was spent since the last reading is no more than its share."""
+        return min(self._spent / share, LONGEST_INTERVAL)
 
     def _look(self, now: int) -> None:
         """Walk procfs: queue namespaces that are new, or were so at the last look; forget those that have gone."""
@@ -121,9 +155,9 @@ class SocketTables:
         self._young = new if self._known else set()
         self._known = set(namespaces)
 
-    def _namespaces(self) -> dict[str, list[str]] | None:
+    def _namespaces(self) -> dict[int, list[str]] | None:
         """Every network namespace with a few of its processes; None when procfs itself cannot be listed."""
-        namespaces: dict[str, list[str]] = {}
+        namespaces: dict[int, list[str]] = {}
         try:
             entries = os.listdir(self._proc)  # noqa: PTH208  a Path per process would double the cost of the walk
         except OSError:
@@ -132,7 +166,7 @@ class SocketTables:
             if not pid.isdecimal():
                 continue
             try:
-                name = os.readlink(f"{self._proc}/{pid}/ns/net")  # noqa: PTH115  likewise
+                name = os.stat(f"{self._proc}/{pid}/net/tcp").st_ino  # noqa: PTH116  likewise
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended meanwhile, or is a zombie: it has no sockets any more
             except OSError:

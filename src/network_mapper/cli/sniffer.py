@@ -22,8 +22,8 @@ command = serve_command(
     _run,
     text="""Run the node agent: see connections and DNS lookups, report them to a mapper.
 
-    On a Linux node it needs the capabilities NET_RAW and NET_ADMIN, or root. With --pcap it reads captures
-    instead, on any system, reports what is in them, and ends.
+    On a Linux node it needs the capability NET_RAW; without, it reads the kernel's tables of open sockets alone. With
+    --pcap it reads captures instead, on any system, reports what is in them, and ends.
     """,
     examples=[
         ("sniffer --mapper-url http://mapper:9090", "on a node, as root"),

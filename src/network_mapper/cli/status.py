@@ -109,11 +109,13 @@ def _sniffers(status: Status) -> list[str]:
                 "connected" if sniffer.connected else "silent",
                 _ago(sniffer.last_report, status.now),
                 str(sniffer.reports),
+                clean(sniffer.capture) or "-",
                 _version(sniffer, status.version),
             )
             for sniffer in status.sniffers
         ]
-        lines += _indented(("NODE", "STATE", "LAST REPORT", "REPORTS", "AGENT"), rows, frozenset({2, 3}))
+        lines += _indented(("NODE", "STATE", "LAST REPORT", "REPORTS", "CAPTURE", "AGENT"), rows, frozenset({2, 3}))
+    lines += _lesser_ways(status.sniffers)
     for sniffer in status.sniffers:
         if abs(sniffer.clock_ahead) > _SKEW:
             direction = "ahead of" if sniffer.clock_ahead > 0 else "behind"
@@ -125,6 +127,21 @@ def _sniffers(status: Status) -> list[str]:
             lines.append(f"  Not reported by {clean(sniffer.node)}:")
             lines += [f"    {line}" for line in lost]
     return lines
+
+
+def _lesser_ways(sniffers: Sequence[SnifferStatus]) -> list[str]:
+    """Who does not watch in the best way, and why; nodes with the same reason share a line."""
+    from network_mapper.cli.empty import some  # noqa: PLC0415  --help needs no model
+    from network_mapper.export.labels import clean  # noqa: PLC0415  likewise
+
+    nodes: dict[tuple[str, str], list[str]] = {}
+    for sniffer in sniffers:
+        if sniffer.capture_reason:
+            nodes.setdefault((sniffer.capture, sniffer.capture_reason), []).append(sniffer.node)
+    return [
+        f"  Watched through {clean(capture)} alone: {some(names)} ({clean(reason)})"
+        for (capture, reason), names in nodes.items()
+    ]
 
 
 def _senders(senders: Sequence[SenderStatus], now: int) -> list[str]:

@@ -163,6 +163,8 @@ class Coverage:
                     drops=report.drops,
                     version=report.agent.rpartition("/")[2] if "/" in report.agent else "",
                     clock_ahead=report.ahead,
+                    capture=report.capture,
+                    capture_reason=report.capture_reason,
                 )
             )
         return rows

@@ -9,9 +9,7 @@ handed over at once.
 from __future__ import annotations
 
 import logging
-import os
 import selectors
-import sys
 import time
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -25,9 +23,9 @@ from network_mapper.sniffer.alarm import Alarm
 from network_mapper.sniffer.inputs import Input, all_drops, wanted_kinds
 from network_mapper.sniffer.memory import keep_small
 from network_mapper.sniffer.settings import AGENT, node_name
+from network_mapper.sniffer.ways import open_ways
 
 if TYPE_CHECKING:
-    from network_mapper.capture.source import Source
     from network_mapper.http_client import HttpClient
     from network_mapper.model import Observation
     from network_mapper.sniffer.settings import SnifferSettings
@@ -43,45 +41,19 @@ _SHORTEST_TURN = 0.2
 _LAST_SENDING = 2.0
 """Seconds after a request to stop in which reports are still sent."""
 
-_GRANT = (
-    "packets cannot be watched without CAP_NET_RAW: run as root, or grant it with "
-    "`setcap cap_net_raw+ep %s`, or in Kubernetes with securityContext.capabilities.add: [NET_RAW]"
-)
-
-
-def open_ring(settings: SnifferSettings) -> Source | None:
-    """The packets of this network namespace; None, with a log line that says what to do, when they are refused."""
-    try:
-        from network_mapper.capture.ring import RingSource  # noqa: PLC0415  it exists on Linux only
-
-        return RingSource(size=settings.ring_size)
-    except PermissionError:
-        logger.error(_GRANT, os.path.realpath(sys.executable))  # noqa: TRY400  the trace would say less
-    except OSError as error:
-        logger.error("packets cannot be watched on this system: %s", error.strerror or error)  # noqa: TRY400
-    return None
-
 
 def watch(settings: SnifferSettings, client: HttpClient, stop: Stop) -> int:
     """Run until `stop`, and return the exit code of the process: 0, or 1 when packets can no longer be watched."""
     keep_small()
     wanted = wanted_kinds(settings)
-    packets = sockets = None
-    if settings.enable_tcp or settings.enable_dns:
-        packets = open_ring(settings)
-    if settings.enable_sockets:
-        try:
-            from network_mapper.capture.sockets import SocketTables  # noqa: PLC0415  it works on Linux only
-
-            sockets = SocketTables(settings.proc_dir, settings.socket_interval)
-        except (OSError, AttributeError) as error:
-            logger.error("socket tables cannot be read: %s", error)  # noqa: TRY400
-    if packets is None and sockets is None:
+    ways = open_ways(settings)
+    if not ways.capture:
         logger.error(
             "there is nothing to watch with: see above, switch a source on, or play a capture file with --pcap FILE"
         )
         return 1
-    inputs = [Input(source, wanted) for source in (packets, sockets) if source is not None]
+    sockets = ways.sockets
+    inputs = [Input(source, wanted) for source in (ways.packets, sockets) if source is not None]
     forgotten = Alarm()
 
     def on_forgotten() -> None:
@@ -97,13 +69,13 @@ def watch(settings: SnifferSettings, client: HttpClient, stop: Stop) -> int:
         heartbeat_interval=settings.heartbeat_interval,
         wire=settings.wire,
         on_forgotten=on_forgotten,
+        capture=ways.capture,
+        capture_reason=ways.reason,
     )
     reporter.set_sources([item.state() for item in inputs], all_drops(inputs))
     sender = Sender(reporter, client)
     sender.start()
-    logger.info(
-        "watching", extra={"node": node_name(settings), "sources": [item.name for item in inputs], "to": client.url}
-    )
+    logger.info("watching", extra={"node": node_name(settings), "capture": ways.capture, "to": client.url})
     pulse = observe.Pulse()
     servers = _serve(settings, sender, pulse)
     try:

@@ -55,6 +55,7 @@ class Replay:
             started=0,
             heartbeat_interval=settings.heartbeat_interval,
             wire=settings.wire,
+            capture="file",
         )
         self._reporter.feed((), 0, _NOTHING_YET)
         self._sender = Sender(self._reporter, client)

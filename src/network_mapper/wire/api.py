@@ -79,6 +79,8 @@ class SnifferStatus(msgspec.Struct):
         drops: What it has dropped since its start, by `model.Drop`.
         version: Of the program, where `agent` tells it.
         clock_ahead: By how many milliseconds at least the node's clock is ahead of the mapper's, negative when behind.
+        capture: The way in which it watches, as it says: `packets`, `sockets` (tables alone), `file`.
+        capture_reason: Why no better one.
     """
 
     node: str
@@ -92,6 +94,8 @@ class SnifferStatus(msgspec.Struct):
     drops: dict[str, int]
     version: str = ""
     clock_ahead: int = 0
+    capture: str = ""
+    capture_reason: str = ""
 
 
 class SenderStatus(msgspec.Struct):

@@ -150,6 +150,8 @@ class Report(msgspec.Struct, omit_defaults=True):
         sources: What the node watches with.
         ahead: By how many milliseconds the sender's clock was at least ahead of the mapper's, when that last answered;
             negative when behind, 0 when the difference could not be told from the time an answer takes.
+        capture: The way in which the node is watched: `packets`, `sockets` (tables alone), `file`, or a watcher's own.
+        capture_reason: Why there is no better one; empty when there is none.
     """
 
     node: Identifier
@@ -164,6 +166,8 @@ class Report(msgspec.Struct, omit_defaults=True):
     drops: dict[Text, Offset] = {}
     sources: list[SourceState] = []
     ahead: Offset = 0
+    capture: Text = ""
+    capture_reason: Text = ""
 
 
 class Receipt(msgspec.Struct):

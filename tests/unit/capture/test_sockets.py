@@ -53,14 +53,19 @@ class Proc:
         self.root = root
 
     def process(self, pid: int, namespace: int, tcp: str | None = "", tcp6: str | None = "") -> None:
-        for folder in ("ns", "net"):
-            (self.root / str(pid) / folder).mkdir(parents=True)
-        (self.root / str(pid) / "ns/net").symlink_to(f"net:[{namespace}]")
-        for name, rows in (("tcp", tcp), ("tcp6", tcp6)):
-            if rows is not None:
-                (self.root / str(pid) / "net" / name).write_text(HEADING + rows)
+        """A process; the first of a namespace brings the tables that all of it show."""
+        shared = self.root / f"namespace-{namespace}"
+        if not shared.exists():
+            shared.mkdir()
+            for name, rows in (("tcp", tcp), ("tcp6", tcp6)):
+                if rows is not None:
+                    (shared / name).write_text(HEADING + rows)
+        (self.root / str(pid)).mkdir()
+        (self.root / str(pid) / "net").symlink_to(shared)
 
     def end(self, pid: int) -> None:
+        """A process ends, and its namespace with it."""
+        shutil.rmtree((self.root / str(pid) / "net").resolve())
         shutil.rmtree(self.root / str(pid))
 
 
@@ -241,9 +246,18 @@ def test_a_node_without_ipv6_is_read(proc, tables):
     assert tables.stats().drops == {}
 
 
-def test_another_process_of_the_namespace_is_read_when_the_first_has_gone(proc, tables):
-    proc.process(1, 1, None, None)
-    proc.process(2, 1, row("10.0.0.1", "10.0.0.2"))
+def test_another_process_of_the_namespace_is_read_when_the_first_has_gone(proc, tables, monkeypatch):
+    proc.process(1, 1, row("10.0.0.1", "10.0.0.2"))
+    proc.process(2, 1)
+    look = tables._namespaces
+
+    def first_ends_after_the_look():
+        found = look()
+        first = found[next(iter(found))][0]
+        (proc.root / first / "net").unlink()
+        return found
+
+    monkeypatch.setattr(tables, "_namespaces", first_ends_after_the_look)
     assert servers(tables.drain(NOW)) == ["10.0.0.2"]
     assert tables.stats().drops == {}
 
@@ -256,9 +270,9 @@ def test_a_table_that_cannot_be_read_is_counted_and_the_others_are_kept(proc, ta
     assert tables.stats().drops == {Drop.SOCKET_TABLE_UNREADABLE: 1}
 
 
-def test_an_entry_that_is_no_link_is_counted_and_the_others_are_kept(proc, tables):
-    (proc.root / "5/ns").mkdir(parents=True)
-    (proc.root / "5/ns/net").write_text("?")
+def test_a_process_whose_tables_are_closed_to_us_is_counted_and_the_others_are_kept(proc, tables):
+    (proc.root / "5").mkdir(parents=True)
+    (proc.root / "5/net").write_text("?")
     proc.process(2, 2, row("10.0.0.1", "10.0.0.2"))
     assert servers(tables.drain(NOW)) == ["10.0.0.2"]
     assert tables.stats().drops == {Drop.SOCKET_TABLE_UNREADABLE: 1}
@@ -330,6 +344,43 @@ def test_the_range_of_client_ports_is_read_from_the_host(proc, links):
     proc.process(1, 1, row("10.0.0.1", "10.0.0.2", port=30000, local_port=15000))
     proc.process(2, 2, row("10.0.0.3", "10.0.0.4", port=15000, local_port=30000))
     assert servers(SocketTables(str(proc.root)).drain(NOW)) == ["10.0.0.2"]
+
+
+class TestReadingsThatMayTakeAShareOfACore:
+    @pytest.fixture
+    def spent(self, proc):
+        """CPU seconds of the draining thread."""
+        proc.process(1, 1, row("10.0.0.1", "10.0.0.2"))
+        return [0.0]
+
+    @pytest.fixture
+    def open_tables(self, proc, links, spent):
+        def make(cost: float) -> SocketTables:
+            tables = SocketTables(str(proc.root), 5.0, 0.003, clock=lambda: spent[0])
+            read = tables._read_queue
+
+            def reads_at_a_cost(now: int) -> list[Observation]:
+                spent[0] += cost if tables._queue else 0.0
+                return read(now)
+
+            tables._read_queue = reads_at_a_cost
+            return tables
+
+        return make
+
+    def readings(self, tables: SocketTables, seconds: int) -> list[int]:
+        return [second for second in range(seconds) if tables.drain(NOW + 1000 * second)]
+
+    def test_cheap_ones_are_as_far_apart_as_the_interval_says(self, open_tables):
+        assert self.readings(open_tables(0.001), 16) == [0, 5, 10, 15]
+
+    def test_dear_ones_are_as_far_apart_as_keeps_them_within_the_share(self, open_tables, spent):
+        found = self.readings(open_tables(0.09), 91)
+        assert found == [0, 30, 60, 90]
+        assert spent[0] / 120 <= 0.003
+
+    def test_the_dearest_are_five_minutes_apart(self, open_tables):
+        assert self.readings(open_tables(60.0), 601) == [0, 300, 600]
 
 
 def test_a_proc_folder_that_does_not_exist_is_refused(tmp_path):

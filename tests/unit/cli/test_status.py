@@ -16,9 +16,9 @@ Cluster: snapshot cluster.yaml
   12 pods, 11 services, 3 nodes, 10 workloads
   Problem: 2 pods share 10.0.0.9
 Sniffers: 1 of 2 connected
-  NODE    STATE      LAST REPORT  REPORTS  AGENT
-  node-a  connected       2s ago       60  network-mapper/0.1.0
-  node-b  silent          1m ago        7  -
+  NODE    STATE      LAST REPORT  REPORTS  CAPTURE  AGENT
+  node-a  connected       2s ago       60  -        network-mapper/0.1.0
+  node-b  silent          1m ago        7  -        -
   Not reported by node-b:
     12 packets ring_overflow: the packet ring was full: raise --ring-size
 Nodes: 1 of 3 watched
@@ -75,8 +75,8 @@ def test_a_sniffer_of_another_version_is_marked(ask, mapper):
     mapper.status.sniffers[1].agent = "network-mapper/0.0.9"
     mapper.status.sniffers[1].version = "0.0.9"
     lines = ask("status").out.splitlines()
-    assert "  node-b  silent          1m ago        7  network-mapper/0.0.9 (mapper: 0.1.0)" in lines
-    assert "  node-a  connected       2s ago       60  network-mapper/0.1.0" in lines
+    assert "  node-b  silent          1m ago        7  -        network-mapper/0.0.9 (mapper: 0.1.0)" in lines
+    assert "  node-a  connected       2s ago       60  -        network-mapper/0.1.0" in lines
 
 
 def test_a_mapper_of_another_version_is_told_of(ask, mapper):
@@ -104,10 +104,21 @@ def test_names_cannot_act_on_the_terminal(ask, mapper):
     for sniffer in status.sniffers:
         sniffer.node = sniffer.agent = sniffer.version = bad
         sniffer.sources, sniffer.drops = {bad: 1}, {bad: 1}
+        sniffer.capture = sniffer.capture_reason = bad
     status.senders = [SenderStatus(bad, bad, bad, bad, {bad: 5}, NOW, True)]
     out = ask("status", "-o", "wide").out
     assert "\x07" not in out
     assert out.count(told) > 20
+
+
+def test_how_each_node_is_watched_is_told_and_why_in_no_better_way(ask, mapper):
+    for sniffer in mapper.status.sniffers:
+        sniffer.capture, sniffer.capture_reason = "sockets", "packets need CAP_NET_RAW"
+    mapper.status.sniffers[0].capture, mapper.status.sniffers[0].capture_reason = "packets", ""
+    out = ask("status").out
+    assert "  node-a  connected       2s ago       60  packets  network-mapper/0.1.0\n" in out
+    assert "  Watched through sockets alone: node-b (packets need CAP_NET_RAW)\n" in out
+    assert out.count("alone") == 1
 
 
 def test_a_clock_that_is_wrong_is_told_of(ask, mapper):

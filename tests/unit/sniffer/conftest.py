@@ -112,9 +112,7 @@ class FakeNode:
         local, remote = (
             f"{int.from_bytes(bytes(address), sys.byteorder):08X}" for address in ([10, 0, 0, 1], [10, 0, 0, 2])
         )
-        for folder in ("ns", "net"):
-            (self.root / str(pid) / folder).mkdir(parents=True)
-        (self.root / str(pid) / "ns/net").symlink_to(f"net:[{pid}]")
+        (self.root / str(pid) / "net").mkdir(parents=True)
         rows = "".join(f"  0: {local}:{40000 + row:04X} {remote}:{pid:04X} 01 0:0 0:0 0 0 0\n" for row in range(count))
         (self.root / str(pid) / "net/tcp").write_text("heading\n" + rows)
 

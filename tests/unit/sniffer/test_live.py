@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import select
 import socket
 import sys
@@ -76,7 +75,7 @@ def settings():
 def packets(monkeypatch):
     def install(fails_at: int = 0) -> Scripted:
         source = Scripted("ring", fails_at)
-        monkeypatch.setattr(live, "open_ring", lambda _settings: source)
+        monkeypatch.setattr(ring, "RingSource", lambda **_: source)
         return source
 
     return install
@@ -130,30 +129,6 @@ def test_socket_tables_that_fail_do_not_stop_the_packets(settings, packets, mapp
         stop.request()
         thread.join(5)
     assert codes == [0]
-
-
-def test_a_refused_ring_is_explained_by_what_to_grant(monkeypatch, caplog):
-    def refuse(**_: object) -> None:
-        raise PermissionError(errno.EPERM, "no")
-
-    monkeypatch.setattr(ring, "RingSource", refuse)
-    assert live.open_ring(SnifferSettings()) is None
-    for word in ("CAP_NET_RAW", "setcap cap_net_raw+ep", "securityContext.capabilities.add: [NET_RAW]"):
-        assert word in caplog.text
-
-
-def test_another_reason_is_told_as_it_is(monkeypatch, caplog):
-    def refuse(**_: object) -> None:
-        raise OSError(errno.ENOMEM, "too little memory for the ring")
-
-    monkeypatch.setattr(ring, "RingSource", refuse)
-    assert live.open_ring(SnifferSettings()) is None
-    assert "too little memory for the ring" in caplog.text
-
-
-def test_the_ring_has_the_size_that_is_set(monkeypatch):
-    monkeypatch.setattr(ring, "RingSource", lambda *, size: size)
-    assert live.open_ring(SnifferSettings(ring_size=123_456)) == 123_456
 
 
 def test_memory_limits_are_set_where_the_c_library_has_them(monkeypatch):

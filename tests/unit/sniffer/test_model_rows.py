@@ -111,9 +111,7 @@ class FakeProc:
     def process(self, pid, *rows, rows6=()):
         """Rows are (local, remote, state) with addresses and ports as the kernel prints them."""
         folder = self.root / str(pid)
-        (folder / "ns").mkdir(parents=True)
-        (folder / "net").mkdir()
-        (folder / "ns/net").symlink_to(f"net:[{pid}]")
+        (folder / "net").mkdir(parents=True)
         (folder / "net/tcp6").write_text(_table(rows6))
         partial = folder / "net/tcp.new"
         partial.write_text(_table(rows))

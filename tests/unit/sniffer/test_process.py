@@ -51,6 +51,13 @@ def test_the_first_report_greets_and_names_the_node(mapper, node, sniffer):
     assert abs(first.started - time.time() * 1000) < 20_000
 
 
+def test_reports_say_in_which_way_the_node_is_watched_and_why_in_no_better_one(mapper, sniffer):
+    sniffer(capture="sockets", enable_tcp=True)
+    mapper.wait_for(lambda: bool(mapper.accepted))
+    (report, *_) = mapper.reports()
+    assert (report.capture, report.capture_reason) == ("sockets", "set to sockets (--capture)")
+
+
 @pytest.mark.parametrize("another", [{"epoch": 2}, {"store": "map-2"}])
 def test_a_map_that_was_reset_or_replaced_is_told_again_what_is_still_true(mapper, node, sniffer, another):
     node.clients(80, 3)
