@@ -39,11 +39,12 @@ NDOTS = 5
 
 
 class Servers:
-    """Every listening socket of the pod, served by one thread."""
+    """Every listening socket of the pod, served by one thread; `accepted` counts connections by port."""
 
     def __init__(self, ports: list[int], records: dict[str, list[str]] | None, domain: str) -> None:
         self._records = records or {}
         self._domain = domain
+        self.accepted: Counter[int] = Counter()
         self._selector = selectors.DefaultSelector()
         self._buffers: dict[socket.socket, bytes] = {}
         for port in ports:
@@ -66,6 +67,7 @@ class Servers:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listener.accept()
+                self.accepted[listener.getsockname()[1]] += 1
                 connection.setblocking(False)
                 self._buffers[connection] = b""
                 self._selector.register(connection, selectors.EVENT_READ, serve)
@@ -138,7 +140,10 @@ class Resolver:
         for candidate in candidates:
             addresses = self._ask(candidate, self._nameservers[str(family)], transport)
             if addresses:
-                return [address for address in addresses if (":" in address) == (family == 6)]
+                found = [address for address in addresses if (":" in address) == (family == 6)]
+                if not found:
+                    raise OSError(f"{candidate}: no address of IPv{family}")
+                return found
         raise OSError(f"{name}: no such name")
 
     def _count(self, name: str, how: str) -> None:
@@ -186,7 +191,11 @@ def _read_exactly(stream: socket.socket, count: int) -> bytes:
 
 
 class Caller(threading.Thread):
-    """One call: connects again and again, and counts what became of it by dialled address and port."""
+    """One call: connects again and again, and counts what became of it by dialled address and port.
+
+    A call without a port looks the name up and leaves it at that. `made` is set when the last connection was made, also
+    where connections are held and the thread lives on; `begun` is the time of the first, in seconds since the epoch.
+    """
 
     def __init__(self, order: dict[str, Any], resolver: Resolver) -> None:
         super().__init__(daemon=True)
@@ -196,6 +205,8 @@ class Caller(threading.Thread):
         self._held: list[socket.socket] = []
         self.connections: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
+        self.made = threading.Event()
+        self.begun = 0.0
 
     def stop(self) -> None:
         """End after the connection that is being made."""
@@ -211,6 +222,7 @@ class Caller(threading.Thread):
             if order["rate"]:
                 due += 1 / order["rate"]
                 self._stopping.wait(max(0.0, due - time.monotonic()))
+        self.made.set()
         if self._held:
             self._stopping.wait()
             for connection in self._held:
@@ -226,9 +238,12 @@ class Caller(threading.Thread):
         except (OSError, ValueError) as error:
             self.failures[f"lookup: {error}"] += 1
             return
+        if not order["port"]:
+            return
         target = f"{address} {order['port']}"
         connection = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         connection.settimeout(CONNECT_TIMEOUT)
+        self.begun = self.begun or time.time()
         try:
             connection.connect((address, order["port"]))
         except TimeoutError:

@@ -1,7 +1,7 @@
 """The map that a topology's calls must give, and how another map differs from it.
 
-Only connections and attempts are compared, edge by edge and number by number: they are what the traffic programs make
-a known number of times. Lookups are compared on their own (`expected_lookups`), because a resolver may ask again.
+Connections and attempts are compared edge by edge and number by number: they are what the traffic programs make a
+known number of times. Lookups are compared on their own (`expected_lookups`, `seen_lookups`): a resolver may ask again.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from network_mapper.testing.plan import Plan
+    from network_mapper.testing.topology import Call
 
 
 class TrueEdge(msgspec.Struct, frozen=True, order=True):
-    """What identifies an edge made by connections: names with namespaces, the service or "", and the dialled port."""
+    """What identifies an edge: names with namespaces, the service or "", and the dialled port, 0 for lookups."""
 
     client: str
     server: str
@@ -31,14 +32,19 @@ class TrueEdge(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         through = f" through service {self.service}" if self.service else ""
-        return f"{self.client} -> {self.server} port {self.port}{through}"
+        port = f"port {self.port}" if self.port else "by name"
+        return f"{self.client} -> {self.server} {port}{through}"
 
 
 class Numbers(msgspec.Struct):
-    """How often: answered connections, and attempts that were refused or never answered."""
+    """How often: answered connections, attempts that were refused or never answered, and DNS answers."""
 
     connections: int = 0
     attempts: int = 0
+    lookups: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.connections} connections, {self.attempts} attempts, {self.lookups} lookups"
 
 
 def truth(plan: Plan) -> dict[TrueEdge, Numbers]:
@@ -52,14 +58,8 @@ def truth(plan: Plan) -> dict[TrueEdge, Numbers]:
         client, server = plan.topology.workload(call.client), plan.topology.workload(call.server)
         port = plan.topology.port_of(call)
         direct = topo.dials_pods(call, server)
-        service = None if direct else plan.service_of(server)
         pods = plan.pods_of(client)
-        edge = TrueEdge(
-            client=_label(client.name, plan.namespace_of(client), client.kind),
-            server=_label(server.name, plan.namespace_of(server), server.kind),
-            service=f"{service.namespace}/{service.name}" if service else "",
-            port=port.pod_port if direct else port.port,
-        )
+        edge = edge_of(plan, call)
         if call.via == "name" and call.lookup == "tcp":
             # The search list begins with the client's own namespace: from outside the first question is in vain.
             questions = 1 if plan.namespace_of(client) == plan.namespace_of(server) else 2
@@ -79,11 +79,25 @@ def truth(plan: Plan) -> dict[TrueEdge, Numbers]:
     return expected
 
 
+def edge_of(plan: Plan, call: Call) -> TrueEdge:
+    """The edge that the connections of a call make."""
+    client, server = plan.topology.workload(call.client), plan.topology.workload(call.server)
+    port = plan.topology.port_of(call)
+    direct = topo.dials_pods(call, server)
+    service = None if direct else plan.service_of(server)
+    return TrueEdge(
+        client=label(client.name, plan.namespace_of(client), client.kind),
+        server=label(server.name, plan.namespace_of(server), server.kind),
+        service=f"{service.namespace}/{service.name}" if service else "",
+        port=port.pod_port if direct else port.port,
+    )
+
+
 def _dns_edge(plan: Plan, client: str) -> TrueEdge:
     server = plan.dns.pods[0].workload
     return TrueEdge(
         client=client,
-        server=_label(server.name, plan.dns.namespace, server.kind),
+        server=label(server.name, plan.dns.namespace, server.kind),
         service=f"{plan.dns.namespace}/{plan.dns.name}",
         port=DNS_PORT,
     )
@@ -100,8 +114,8 @@ def expected_lookups(plan: Plan) -> Counter[tuple[str, str]]:
         service = plan.service_of(server)
         if call.via != "name" or service is None:
             continue
-        label = _label(client.name, plan.namespace_of(client), client.kind)
-        expected[label, f"{service.namespace}/{service.name}"] += 2 * call.connections * len(plan.pods_of(client))
+        asking = label(client.name, plan.namespace_of(client), client.kind)
+        expected[asking, f"{service.namespace}/{service.name}"] += 2 * call.connections * len(plan.pods_of(client))
     return expected
 
 
@@ -118,6 +132,16 @@ def seen(edges: Iterable[Edge]) -> dict[TrueEdge, Numbers]:
     return found
 
 
+def seen_lookups(edges: Iterable[Edge]) -> dict[TrueEdge, Numbers]:
+    """The part of a map that is known from lookups; the edges have port 0."""
+    found: dict[TrueEdge, Numbers] = {}
+    for edge in edges:
+        if edge.lookups:
+            key = TrueEdge(_peer(edge.client), _peer(edge.server), _service(edge.service), 0)
+            found.setdefault(key, Numbers()).lookups += edge.lookups
+    return found
+
+
 def differences(expected: dict[TrueEdge, Numbers], found: dict[TrueEdge, Numbers]) -> list[str]:
     """One sentence for each edge that is missing, too much, or counted otherwise; empty when the maps are equal."""
     sentences = []
@@ -126,21 +150,19 @@ def differences(expected: dict[TrueEdge, Numbers], found: dict[TrueEdge, Numbers
         if edge not in found:
             sentences.append(f"missing: {edge}")
         elif edge not in expected:
-            sentences.append(f"too much: {edge} ({have.connections} connections, {have.attempts} attempts)")
+            sentences.append(f"too much: {edge} ({have})")
         elif want != have:
-            sentences.append(
-                f"counted wrongly: {edge}: {have.connections} connections instead of {want.connections}, "
-                f"{have.attempts} attempts instead of {want.attempts}"
-            )
+            sentences.append(f"counted wrongly: {edge}: {have}, instead of {want}")
     return sentences
 
 
-def _label(name: str, namespace: str, kind: str) -> str:
+def label(name: str, namespace: str, kind: str) -> str:
+    """How a workload is written in a `TrueEdge`."""
     return f"{namespace}/{name} ({kind})"
 
 
 def _peer(peer: object) -> str:
-    return _label(peer.name, peer.namespace, peer.kind) if isinstance(peer, Workload) else repr(peer)
+    return label(peer.name, peer.namespace, peer.kind) if isinstance(peer, Workload) else repr(peer)
 
 
 def _service(service: ServiceRef | None) -> str:

@@ -67,6 +67,6 @@ def test_every_difference_is_named():
     assert truth.differences(expected, {})[0].startswith("missing: shop/web (Deployment) -> shop/db (Deployment)")
     wrong = truth.differences(expected, truth.seen([_edge(connections=5)]))
     assert wrong[0].startswith("counted wrongly")
-    assert "5 connections instead of 6" in wrong[0]
+    assert "5 connections, 0 attempts, 0 lookups, instead of 6 connections" in wrong[0]
     more = truth.differences(expected, truth.seen([_edge(connections=6), _edge(port=81, attempts=1)]))
     assert [sentence.split(":")[0] for sentence in more] == ["too much"]
