@@ -131,12 +131,7 @@ def unpack_deb(file: Path, root: Path, name: str) -> None:
     ):
         for member in archive:
             path = _merged(member.name)
-            copyrighted = path == f"usr/share/doc/{name}/copyright"
-            if (
-                member.isdir()
-                or not copyrighted
-                and (not any(fnmatchcase(path, pattern) for pattern in wanted) if wanted else left_out(path))
-            ):
+            if member.isdir() or not _wanted(path, name):
                 continue
             target = root / path
             if member.issym():
