@@ -41,12 +41,9 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Labels of an object, (dict "root" $ "component" "mapper" "more" (dict …)), and of a pod, with "pod" true. */}}
+{{/* Labels of an object or a pod, with the arguments of its metadata. What chooses pods wins over all others. */}}
 {{- define "network-mapper.labels" -}}
-{{- $labels := dict -}}
-{{- range list .root.Values.commonLabels (.more | default dict) -}}
-{{- $labels = mergeOverwrite $labels (deepCopy .) -}}
-{{- end -}}
+{{- $labels := mergeOverwrite (deepCopy .root.Values.commonLabels) (.labels | default dict) -}}
 {{- $labels = mergeOverwrite $labels (include "network-mapper.selector" . | fromYaml) -}}
 {{- $_ := set $labels "app.kubernetes.io/part-of" "network-mapper" -}}
 {{- $_ := set $labels "app.kubernetes.io/version" .root.Chart.AppVersion -}}
@@ -57,12 +54,22 @@ app.kubernetes.io/component: {{ .component }}
 {{- toYaml $labels -}}
 {{- end -}}
 
-{{/* The block `annotations:` of an object, if there are any: (dict "root" $ "more" (dict …)). */}}
-{{- define "network-mapper.annotations" -}}
-{{- with mergeOverwrite (deepCopy .root.Values.commonAnnotations) (.more | default dict) -}}
-annotations:
-  {{- toYaml . | nindent 2 }}
+{{/*
+Metadata of an object: (dict "root" $ "component" "mapper" "name" …), with "labels" and "annotations" for more of them,
+"wide" true for what belongs to the whole cluster, and "pod" true, without a name, for a pod's template.
+*/}}
+{{- define "network-mapper.metadata" -}}
+{{- $meta := dict "labels" (include "network-mapper.labels" . | fromYaml) -}}
+{{- with mergeOverwrite (deepCopy .root.Values.commonAnnotations) (.annotations | default dict) -}}
+{{- $_ := set $meta "annotations" . -}}
 {{- end -}}
+{{- if .name -}}
+{{- $_ := set $meta "name" .name -}}
+{{- if not .wide -}}
+{{- $_ := set $meta "namespace" .root.Release.Namespace -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $meta -}}
 {{- end -}}
 
 {{- define "network-mapper.image" -}}
@@ -75,11 +82,8 @@ annotations:
 {{- end -}}
 
 {{- define "network-mapper.pullSecrets" -}}
-{{- with .Values.imagePullSecrets -}}
-imagePullSecrets:
-{{- range . }}
-  - name: {{ if kindIs "string" . }}{{ . }}{{ else }}{{ .name }}{{ end }}
-{{- end }}
+{{- range .Values.imagePullSecrets }}
+- name: {{ if kindIs "string" . }}{{ . }}{{ else }}{{ .name }}{{ end }}
 {{- end -}}
 {{- end -}}
 
@@ -141,4 +145,32 @@ imagePullSecrets:
 {{- $_ := set $get "host" . -}}
 {{- end -}}
 {{- toYaml (merge (dict "httpGet" $get) (deepCopy .more)) -}}
+{{- end -}}
+
+{{/* Capabilities that a way of watching takes, as JSON: docs/security.md says what for. */}}
+{{- define "network-mapper.sniffer.capabilities" -}}
+{{- get (dict "packets" (list "NET_RAW") "sockets" list) .Values.sniffer.capture | toJson -}}
+{{- end -}}
+
+{{/* User of the sniffers: Kubernetes gives capabilities to nobody but user 0, and without them nobody has to be it. */}}
+{{- define "network-mapper.sniffer.user" -}}
+{{- if include "network-mapper.sniffer.capabilities" . | fromJsonArray -}}
+{{- toYaml (dict "runAsUser" 0 "runAsGroup" 0) -}}
+{{- else -}}
+{{- toYaml (dict "runAsUser" 65532 "runAsGroup" 65532 "runAsNonRoot" true) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "network-mapper.sniffer.securityContext" -}}
+{{- $context := deepCopy .Values.sniffer.securityContext -}}
+{{- if and .Values.openshift.enabled (not (hasKey $context "seLinuxOptions")) -}}
+{{- $_ := set $context "seLinuxOptions" (dict "type" "spc_t") -}}
+{{- end -}}
+{{- $capabilities := dict "drop" (list "ALL") -}}
+{{- with include "network-mapper.sniffer.capabilities" . | fromJsonArray -}}
+{{- $_ := set $capabilities "add" . -}}
+{{- end -}}
+{{- $_ := set $context "capabilities" $capabilities -}}
+{{- $_ := set $context "privileged" false -}}
+{{- toYaml $context -}}
 {{- end -}}
