@@ -9,12 +9,16 @@ A pipe from outside, the lifeline, carries signals to be passed on as single byt
 by SIGKILL, the pipe closes and the inner init ends at once. (Relying on `prctl(PR_SET_PDEATHSIG)` alone would miss the
 moments before it is set and the `unshare` process in between.)
 
+Control groups are the one thing that no namespace takes along. What runs in here makes its own below `cgroups()`, and a
+little process outside removes them when all is over.
+
     python -m network_mapper.testing.sandbox [--net] -- pytest -m lab
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -34,8 +38,22 @@ TOOLS = {"unshare": "util-linux", "nsenter": "util-linux", "mount": "mount", "ip
 
 _MARK = "NETWORK_MAPPER_SANDBOX"
 _LIFELINE = "NETWORK_MAPPER_SANDBOX_LIFELINE"
+_CGROUPS = "NETWORK_MAPPER_SANDBOX_CGROUPS"
 _UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 _AS_USER = ("--user", "--map-root-user")
+
+# Waits for the end of whoever holds its input. The last processes may need a moment to leave their groups.
+_SWEEP = """
+cat > /dev/null
+for _ in $(seq 200); do
+  left=
+  for group in /sys/fs/cgroup/"$0" /sys/fs/cgroup/*/"$0"; do
+    [ -d "$group" ] && left=1 && find "$group" -depth -type d -delete
+  done
+  [ "$left" ] || exit 0
+  sleep 0.05
+done 2> /dev/null
+"""
 
 # Everything of which a kernel or a container's policy may forbid one: a tmpfs, a namespace with a name, veth, bridge,
 # the sysctls of a router, and address translation with a random choice.
@@ -79,6 +97,14 @@ def inside() -> bool:
         return os.environ.get(_MARK, "") == str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return False
+
+
+def cgroups() -> str:
+    """Name below which control groups may be made, relative to a hierarchy's root; they are removed with the sandbox.
+
+    Empty outside a sandbox.
+    """
+    return os.environ.get(_CGROUPS, "") if inside() else ""
 
 
 def _say(line: str) -> None:
@@ -155,7 +181,10 @@ def run(command: Sequence[str], *, net: bool = False, environ: dict[str, str] | 
     if mode is None:
         raise OSError(reason)
     far, near = os.pipe()
-    environ = {**(os.environ if environ is None else environ), _LIFELINE: str(far), "PATH": os.environ["PATH"]}
+    # A sandbox in a sandbox makes its groups below the outer one's, which are removed at the latest with that.
+    groups = "/".join(filter(None, [cgroups(), f"network-mapper-{os.getpid()}-{secrets.token_hex(3)}"]))
+    environ = {**(os.environ if environ is None else environ), "PATH": os.environ["PATH"]}
+    environ |= {_LIFELINE: str(far), _CGROUPS: groups}
     inner = [sys.executable, "-m", "network_mapper.testing.sandbox", "--inner", "--", *command]
     unshare = [*_UNSHARE, *mode, *(["--net"] if net else []), "--", *inner]
 
@@ -163,6 +192,10 @@ def run(command: Sequence[str], *, net: bool = False, environ: dict[str, str] | 
         os.write(near, bytes([number]))
 
     former = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    # An ordinary user may make no control groups. The sweeper holds nothing of ours, such as a terminal's pipe.
+    sweeper = None if mode else subprocess.Popen(["sh", "-c", _SWEEP, groups], stdin=subprocess.PIPE,
+                                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                                 start_new_session=True)  # fmt: skip
     try:
         # Its own session, because Ctrl-C would otherwise reach everything in there at once, and the command twice.
         process = subprocess.Popen(unshare, env=environ, pass_fds=[far], start_new_session=True)
@@ -172,6 +205,8 @@ def run(command: Sequence[str], *, net: bool = False, environ: dict[str, str] | 
         for number, handler in former.items():
             signal.signal(number, handler)
         os.close(near)
+        if sweeper:
+            sweeper.communicate()
     return status if status >= 0 else 128 - status
 
 

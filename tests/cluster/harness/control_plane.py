@@ -17,6 +17,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+from harness import audit
 from harness.apiserver import Addresses, ApiServer
 from harness.controllers import CONTROLLERS, ControllerManager
 from harness.etcd import Etcd
@@ -28,6 +29,8 @@ from harness.processes import Workspace, require, stop_all
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from harness.audit import ApiRequest
 
 MASTERS = "system:masters"
 RBAC_GROUP = "rbac.authorization.k8s.io"
@@ -48,6 +51,9 @@ class ControlPlane:
         controllers: Names of the controllers that run; none means no controller manager.
         etcd_data: A data folder of an etcd that ended, to begin with a copy of.
         apiserver_options: More flags for kube-apiserver.
+        controller_options: More flags for kube-controller-manager.
+        kubelets: There are real ones: the API server shows them a certificate, and checks theirs.
+        audited: Keep a log of the requests, for `requests`.
         prefix: See `Daemon`.
 
     Attributes:
@@ -71,6 +77,9 @@ class ControlPlane:
         controllers: Sequence[str] = CONTROLLERS,
         etcd_data: Path | None = None,
         apiserver_options: Sequence[str] = (),
+        controller_options: Sequence[str] = (),
+        kubelets: bool = False,
+        audited: bool = False,
         prefix: Sequence[str] = (),
     ) -> None:
         require(TOOLS)
@@ -79,7 +88,9 @@ class ControlPlane:
         self._workspace = Workspace(parent)
         self._numbers = itertools.count()
         try:
-            self._lay(programs, controllers, etcd_data, apiserver_options, prefix)
+            options = [*apiserver_options, *(audit.options(self.folder) if audited else ())]
+            self._lay(programs, etcd_data, options, kubelets, prefix)
+            self.manager = self._manager(programs, controllers, controller_options, prefix) if controllers else None
         except BaseException:
             self._workspace.remove()
             raise
@@ -88,9 +99,9 @@ class ControlPlane:
     def _lay(
         self,
         programs: Path,
-        controllers: Sequence[str],
         etcd_data: Path | None,
         apiserver_options: Sequence[str],
+        kubelets: bool,
         prefix: Sequence[str],
     ) -> None:
         folder = self.folder
@@ -100,7 +111,7 @@ class ControlPlane:
             shutil.copytree(etcd_data, self.etcd.data)
         pki = folder / "pki"
         self.authority = Authority(pki)
-        token_key = signing_key(pki / "service-accounts.key")
+        self._token_key = signing_key(pki / "service-accounts.key")
         names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
         hosts = {*names, "localhost", "127.0.0.1", listen, self.addresses.advertise, *self._first_service_addresses()}
         self.serving = self.authority.issue("apiserver", "kube-apiserver", hosts=sorted(hosts))
@@ -112,24 +123,35 @@ class ControlPlane:
             addresses=self.addresses,
             client_ca=self.authority.cert,
             serving=self.serving,
-            token_key=token_key,
-            options=apiserver_options,
+            token_key=self._token_key,
+            options=[*apiserver_options, *(self._kubelet_options() if kubelets else ())],
             prefix=prefix,
         )
         self.admin = KubeApi(self.url, self.authority.cert, self.admin_certificate)
-        self.manager: ControllerManager | None = None
-        if controllers:
-            user = self.user("system:kube-controller-manager", [MASTERS])
-            config = self.kubeconfig(pki / "controller-manager.conf", certificate=user)
-            self.manager = ControllerManager(
-                program=programs / "kube-controller-manager",
-                folder=folder,
-                kubeconfig=config,
-                authority=self.authority,
-                token_key=token_key,
-                controllers=controllers,
-                prefix=prefix,
-            )
+
+    def _kubelet_options(self) -> list[str]:
+        shown = self.authority.issue("apiserver-kubelet", "kube-apiserver-kubelet-client", [MASTERS])
+        return [
+            f"--kubelet-client-certificate={shown.cert}",
+            f"--kubelet-client-key={shown.key}",
+            f"--kubelet-certificate-authority={self.authority.cert}",
+            "--kubelet-preferred-address-types=InternalIP",
+        ]
+
+    def _manager(
+        self, programs: Path, controllers: Sequence[str], options: Sequence[str], prefix: Sequence[str]
+    ) -> ControllerManager:
+        user = self.user("system:kube-controller-manager", [MASTERS])
+        return ControllerManager(
+            program=programs / "kube-controller-manager",
+            folder=self.folder,
+            kubeconfig=self.kubeconfig(self.folder / "pki" / "controller-manager.conf", certificate=user),
+            authority=self.authority,
+            token_key=self._token_key,
+            controllers=controllers,
+            options=options,
+            prefix=prefix,
+        )
 
     @property
     def folder(self) -> Path:
@@ -174,6 +196,13 @@ class ControlPlane:
             self.apiserver.daemon.wait(0)
         self.apiserver.daemon.stop(STOPPING)
         self.apiserver.start(self._ready)
+
+    def requests(self, user: str | None = None) -> list[ApiRequest]:
+        """What was asked so far, by all or by one user, where that is logged (`audited`).
+
+        Requests of the admin and of the cluster's own parts are left out.
+        """
+        return audit.requests(self.folder, user)
 
     def version(self) -> str:
         """The version that the running server tells, as v1.34.4."""
