@@ -45,6 +45,8 @@ _TRUE = frozenset({"true", "1", "t", "yes", "y", "on"})
 _FALSE = frozenset({"false", "0", "f", "no", "n", "off"})
 _MODEL_TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
 _MODEL_FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
+_HOST = re.compile(r"[A-Za-z0-9_.:%-]{0,253}")
+_LAST_PORT = 65_535
 _LINK = re.compile(r"(tcp|udp|sctp)://")
 _LINK_NAME = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT(_\d+_(TCP|UDP|SCTP)(_|$)|$)")
 
@@ -55,9 +57,10 @@ _EXPECTED = {
     "seconds": "seconds are expected, or a span such as 500ms, 1m or 1h30m",
     "switch": "true or false is expected",
     "words": "a list of words is expected",
+    "port": "PORT or HOST:PORT is expected, such as 9091 or 127.0.0.1:9091; 0 for none",
 }
 
-Form = Literal["text", "whole", "number", "seconds", "switch", "words", "choice"]
+Form = Literal["text", "whole", "number", "seconds", "switch", "words", "choice", "port"]
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -123,6 +126,12 @@ def seconds(text: str, *, model: str | tuple[str, ...] = ()) -> msgspec.Meta:
     """Like `setting`, for a float that is a span of time: `90`, `500ms` and `1h30m` are understood."""
     made = setting(text, "SECONDS", model=model)
     return msgspec.Meta(description=text, extra={**(made.extra or {}), "form": "seconds"})
+
+
+def port(text: str, *, model: str | tuple[str, ...] = ()) -> msgspec.Meta:
+    """Like `setting`, for a text that says where to listen: `9091` on all addresses, `127.0.0.1:9091`, `0` nowhere."""
+    made = setting(text, "[HOST:]PORT", model=model)
+    return msgspec.Meta(description=text, extra={**(made.extra or {}), "form": "port"})
 
 
 class LogSettings(msgspec.Struct):
@@ -220,7 +229,7 @@ def _find(
         return item.flag, flag, _read(item, flag, item.flag) if isinstance(flag, str) else flag
     for name in (item.env, *item.model_env):
         text = environ.get(name)
-        if not text or (item.form == "whole" and _LINK.match(text)):  # Kubernetes' own variable for a Service
+        if not text or (item.form in ("whole", "port") and _LINK.match(text)):  # Kubernetes' own for a Service
             continue
         read = _read if name == item.env else _read_as_model
         return name, text, read(item, text, name)
@@ -251,6 +260,9 @@ def _read(item: Setting, text: str, source: str) -> Any:
                 return word in _TRUE
             case "words":
                 return [word for word in re.split(r"[,\s]+", text) if word]
+            case "port":
+                host_and_port(text)
+                return text.strip()
             case _:
                 return text
     except (ValueError, msgspec.ValidationError):
@@ -277,8 +289,10 @@ def _check_type(item: Setting, value: Any, source: str) -> Any:
     """A value of a file: it has a type already, and it must be the right one."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     match item.form:
-        case "seconds" | "words" if isinstance(value, str):
+        case "seconds" | "words" | "port" if isinstance(value, str):
             return _read(item, value, source)
+        case "port" if isinstance(value, int) and not isinstance(value, bool):
+            return _read(item, str(value), source)
         case "seconds" | "number":
             right = number
         case "whole":
@@ -311,6 +325,25 @@ def span(text: str, bare: str = "s") -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is no span of time")
     return math.fsum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Where to listen: `9091`, `:9091`, `localhost:9091`, `[::1]:9091`.
+
+    Returns:
+        The host, without brackets and empty for all addresses; and the port, 0 for none.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    host, colon, number = text.strip().rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    name = host[1:-1] if bracketed else host
+    if not (number.isascii() and number.isdigit() and int(number) <= _LAST_PORT):
+        raise ValueError(f"{text!r} names no port")
+    if (colon and (":" in name) != bracketed) or not _HOST.fullmatch(name):
+        raise ValueError(f"{text!r} names no host")
+    return name, int(number)
 
 
 def read_file(path: str, *components: type[msgspec.Struct]) -> File:

@@ -1,7 +1,8 @@
 """Answers probes and scrapes: `/healthz` and `/metrics`, each on its own port or both on one.
 
 An agent must not fall because of who looks at it. A port that is taken is a warning, since on a host network clashes
-are common; each request has a thread of its own with a time limit, and there are only a few of them, so that clients
+are common, and the warning names who has it: probes of this agent reach that process. So `/healthz` says whose it is.
+Given as `127.0.0.1:PORT` a page is for this node alone: the kubelet probes with that host. Each request has a thread of its own with a time limit, and there are only a few of them, so that clients
 which connect and say nothing hold nothing up. The server is a few lines over sockets because the standard library's
 would bring in a web of modules that nothing else here needs.
 """
@@ -9,6 +10,7 @@ would bring in a web of modules that nothing else here needs.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import threading
@@ -17,6 +19,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from network_mapper.settings import host_and_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -24,7 +28,10 @@ logger = logging.getLogger(__name__)
 
 _TIMEOUT = 5.0
 _LONGEST_HEAD = 8192
+_LONGEST_NAME = 300
 _MOST_CLIENTS = 16
+_ASKING = 1.0
+_OK = "ok: "
 _PAUSE_AFTER_ERROR = 0.5
 _REASONS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 500: "Internal Server Error", 503: "Unavailable"}
 
@@ -43,11 +50,13 @@ class Pulse:
     """Says whether a loop still turns.
 
     Args:
+        whose: Says whose loop it is: the program, its node, whom it reports to.
         limit: Seconds without a beat after which it does not.
         clock: Seconds of a clock that never jumps.
     """
 
-    def __init__(self, limit: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, whose: str, limit: float = 10.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._whose = whose
         self._limit = limit
         self._clock = clock
         self._last = clock()
@@ -60,8 +69,8 @@ class Pulse:
         """`/healthz`: 200 while it beats, else 503."""
         silent = self._clock() - self._last
         if silent <= self._limit:
-            return Page(b"ok\n")
-        return Page(f"the main loop has not come round for {silent:.0f} s\n".encode(), status=503)
+            return Page(f"{_OK}{self._whose}\n".encode())
+        return Page(f"{self._whose}: the main loop has not come round for {silent:.0f} s\n".encode(), status=503)
 
 
 class PageServer:
@@ -155,25 +164,48 @@ def _read_head(connection: socket.socket, deadline: float) -> bytes | None:
     return head
 
 
-def serve_pages(ports: Mapping[str, int], pages: Mapping[str, Callable[[], Page]]) -> list[PageServer]:
-    """Serve each path on its port; paths with the same port share it.
+def serve_pages(places: Mapping[str, str], pages: Mapping[str, Callable[[], Page]]) -> list[PageServer]:
+    """Serve each path at its place; paths with the same place share it.
 
     Args:
-        ports: Port by path; 0 switches a path off.
+        places: By path, as `settings.host_and_port` reads it; port 0 switches a path off.
         pages: What each path answers.
 
     Returns:
         The servers that could be started. A port that cannot be had is logged and left out.
     """
-    by_port: dict[int, dict[str, Callable[[], Page]]] = {}
-    for path, port in ports.items():
+    by_place: dict[tuple[str, int], dict[str, Callable[[], Page]]] = {}
+    for path, place in places.items():
+        host, port = host_and_port(place)
         if port:
-            by_port.setdefault(port, {})[path] = pages[path]
+            by_place.setdefault((host, port), {})[path] = pages[path]
     servers = []
-    for port, served in by_port.items():
+    for (host, port), served in by_place.items():
         try:
-            servers.append(PageServer(port, served))
+            servers.append(PageServer(port, served, host))
         except OSError as error:
+            where = f"port {port}" + (f" of {host}" if host else "")
             reason = error.strerror or str(error)
-            logger.warning("port %d cannot be had, so %s is not served: %s", port, " and ".join(served), reason)
+            logger.warning("%s cannot be had, so %s is not served: %s", where, " and ".join(served), reason)
+            if error.errno == errno.EADDRINUSE:
+                logger.warning(
+                    "probes and scrapes of %s reach %s; choose another port for one of the two",
+                    where,
+                    _who_has(host or "localhost", port) or "another process",
+                )
     return servers
+
+
+def _who_has(host: str, port: int) -> str:
+    """Whose agent answers there; empty when none says so."""
+    try:
+        with socket.create_connection((host, port), _ASKING) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            head, _, body = connection.recv(4096).partition(b"\r\n\r\n")
+            connection.settimeout(_ASKING)
+            body = body or connection.recv(4096)
+    except OSError:
+        return ""
+    text = body.decode("utf-8", "replace").strip()
+    said = text.startswith(_OK) and text.isprintable() and head.startswith(b"HTTP/1.1 200")
+    return text.removeprefix(_OK)[:_LONGEST_NAME] if said else ""

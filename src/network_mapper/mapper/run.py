@@ -27,6 +27,7 @@ from network_mapper.mapper.app import Doors
 from network_mapper.mapper.clusters import FollowedCluster, ReadCluster
 from network_mapper.mapper.merge import Rules
 from network_mapper.mapper.state import State
+from network_mapper.settings import host_and_port
 from network_mapper.store import Database, StoreError, StoreUnavailableError, Writer
 
 if TYPE_CHECKING:
@@ -87,8 +88,7 @@ def run(settings: MapperSettings) -> int:
         state.restore(database, clock())
     _log.info("the map is restored", extra={"edges": len(state.graph)})
     _allow_many_connections()
-    scrapes = _listen(f":{settings.metrics_port}") if settings.metrics_port else []
-    listeners = Listeners(_listen(settings.listen), scrapes)
+    listeners = Listeners(_listen(settings.listen), _listen_for_scrapes(settings.metrics_port))
     runner = _loop_runner()
     if snapshot is not None:
         read = ReadCluster(index, snapshot)
@@ -184,6 +184,17 @@ def _listen(addresses: str) -> list[socket.socket]:
     if not sockets:
         raise StartError("--listen names no address")
     return sockets
+
+
+def _listen_for_scrapes(place: str) -> list[socket.socket]:
+    host, port = host_and_port(place)
+    if not port:
+        return []
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        return [_listen_tcp(address)]
+    except OSError as error:
+        raise StartError(f"cannot serve metrics on {place}: {error}; choose another --metrics-port") from None
 
 
 def _listen_unix(path: str) -> socket.socket:

@@ -6,9 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from network_mapper.settings import seconds, setting
-
-_PORT = msgspec.Meta(ge=0, le=65535)
+from network_mapper.settings import port, seconds, setting
 
 
 class MapperSettings(msgspec.Struct):
@@ -37,10 +35,12 @@ class MapperSettings(msgspec.Struct):
         ),
     ] = "127.0.0.1:9090"
     metrics_port: Annotated[
-        int,
-        setting("Port that serves /metrics alone; 0 for the main address only.", "PORT", model="metrics-port"),
-        _PORT,
-    ] = 0
+        str,
+        port(
+            "Where /metrics is served alone: a port, or an address with it; 0 for the main address only.",
+            model="metrics-port",
+        ),
+    ] = "0"
     store: Annotated[str, setting("File that keeps the map.", "PATH")] = "network-mapper.db"
     store_sync: Annotated[
         Literal["full", "normal"],

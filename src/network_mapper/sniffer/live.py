@@ -76,7 +76,7 @@ def watch(settings: SnifferSettings, client: HttpClient, stop: Stop) -> int:
     sender = Sender(reporter, client)
     sender.start()
     logger.info("watching", extra={"node": node_name(settings), "capture": ways.capture, "to": client.url})
-    pulse = observe.Pulse()
+    pulse = observe.Pulse(f"{AGENT} of {node_name(settings)}, reporting to {client.url}")
     servers = _serve(settings, sender, pulse)
     try:
         _loop(settings, inputs, sender, pulse, (stop, forgotten))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from network_mapper import __version__, http_client
-from network_mapper.settings import seconds, setting
+from network_mapper.settings import port, seconds, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 AGENT = f"network-mapper-sniffer/{__version__}"
 """What reports call this program."""
 
-_PORT = msgspec.Meta(ge=0, le=65535)
 _SECONDS = msgspec.Meta(ge=0.05, le=86_400)
 
 
@@ -82,10 +81,16 @@ class SnifferSettings(msgspec.Struct):
         int, setting("Size of the buffer that the kernel puts packets into.", "BYTES"), msgspec.Meta(ge=65_536)
     ] = 6 * 1024 * 1024
     proc_dir: Annotated[str, setting("Where the host's /proc is.", "PATH", model="host-proc-dir")] = "/proc"
-    health_port: Annotated[int, setting("Port of /healthz; 0 for none.", "PORT", model="health-probes-port"), _PORT] = 0
+    health_port: Annotated[
+        str,
+        port(
+            "Where /healthz is served: a port, or one address of this node with it, as 127.0.0.1:9091; 0 for nowhere.",
+            model="health-probes-port",
+        ),
+    ] = "0"
     metrics_port: Annotated[
-        int, setting("Port of the Prometheus /metrics; 0 for none.", "PORT", model="metrics-port"), _PORT
-    ] = 0
+        str, port("Where the Prometheus /metrics is served, likewise; 0 for nowhere.", model="metrics-port")
+    ] = "0"
     replay_patience: Annotated[
         float, seconds("Seconds to wait for a mapper that takes no report, when playing capture files.")
     ] = 30.0

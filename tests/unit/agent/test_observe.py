@@ -107,7 +107,7 @@ def test_a_closed_server_gives_its_port_back(server):
 
 def test_a_pulse_is_healthy_until_the_loop_hangs():
     now = [100.0]
-    pulse = Pulse(limit=10, clock=lambda: now[0])
+    pulse = Pulse("me", limit=10, clock=lambda: now[0])
     now[0] = 110.0
     assert pulse.page().status == 200
     now[0] = 110.1
@@ -120,7 +120,9 @@ def test_a_busy_port_is_a_warning_that_names_it_and_the_other_port_is_served(cap
     with socket.create_server(("", 0)) as busy, socket.create_server(("", 0)) as other:
         taken, free = busy.getsockname()[1], other.getsockname()[1]
         other.close()
-        servers = serve_pages({"/healthz": taken, "/metrics": free}, {"/healthz": Page, "/metrics": lambda: Page(b"m")})
+        servers = serve_pages(
+            {"/healthz": f"{taken}", "/metrics": f"{free}"}, {"/healthz": Page, "/metrics": lambda: Page(b"m")}
+        )
     assert [server.port for server in servers] == [free]
     assert str(taken) in caplog.text
     assert get(free, "/metrics") == (200, b"m")
@@ -131,7 +133,8 @@ def test_two_paths_may_share_a_port():
     with socket.create_server(("", 0)) as probe:
         port = probe.getsockname()[1]
     servers = serve_pages(
-        {"/healthz": port, "/metrics": port}, {"/healthz": lambda: Page(b"h"), "/metrics": lambda: Page(b"m")}
+        {"/healthz": f"{port}", "/metrics": f":{port}"},
+        {"/healthz": lambda: Page(b"h"), "/metrics": lambda: Page(b"m")},
     )
     assert len(servers) == 1
     assert (get(port, "/healthz")[1], get(port, "/metrics")[1]) == (b"h", b"m")
@@ -139,4 +142,37 @@ def test_two_paths_may_share_a_port():
 
 
 def test_port_zero_serves_nothing():
-    assert serve_pages({"/healthz": 0}, {"/healthz": lambda: Page(b"h")}) == []
+    assert serve_pages({"/healthz": "0"}, {"/healthz": lambda: Page(b"h")}) == []
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def test_a_page_at_one_address_is_at_no_other():
+    port = free_port()
+    (server,) = serve_pages({"/healthz": f"127.0.0.1:{port}"}, {"/healthz": lambda: Page(b"h")})
+    assert get(port, "/healthz") == (200, b"h")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", port), 5)
+    server.close()
+
+
+def test_health_says_whose_it_is():
+    assert Pulse("the sniffer of n1").page().body == b"ok: the sniffer of n1\n"
+
+
+@pytest.mark.parametrize("host", ["", "127.0.0.1:"])
+def test_who_has_a_busy_port_is_named_where_it_is_an_agent(caplog, host):
+    pulse = Pulse("network-mapper-sniffer/1.2.3 of n1, reporting to http://other:9090")
+    first = PageServer(0, {"/healthz": pulse.page}, "127.0.0.1" if host else "")
+    assert serve_pages({"/healthz": f"{host}{first.port}"}, {"/healthz": lambda: Page(b"h")}) == []
+    assert "reach network-mapper-sniffer/1.2.3 of n1, reporting to http://other:9090; choose another" in caplog.text
+    first.close()
+
+
+def test_who_has_a_busy_port_is_another_process_where_it_does_not_say(caplog):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        serve_pages({"/healthz": f"127.0.0.1:{silent.getsockname()[1]}"}, {"/healthz": lambda: Page(b"h")})
+    assert "reach another process; choose another" in caplog.text

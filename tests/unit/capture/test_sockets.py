@@ -346,6 +346,7 @@ def test_the_range_of_client_ports_is_read_from_the_host(proc, links):
     assert servers(SocketTables(str(proc.root)).drain(NOW)) == ["10.0.0.2"]
 
 
+@pytest.mark.usefixtures("links")
 class TestReadingsThatMayTakeAShareOfACore:
     @pytest.fixture
     def spent(self, proc):
@@ -354,7 +355,7 @@ class TestReadingsThatMayTakeAShareOfACore:
         return [0.0]
 
     @pytest.fixture
-    def open_tables(self, proc, links, spent):
+    def open_tables(self, proc, spent):
         def make(cost: float) -> SocketTables:
             tables = SocketTables(str(proc.root), 5.0, 0.003, clock=lambda: spent[0])
             read = tables._read_queue

@@ -9,6 +9,7 @@ from network_mapper.settings import (
     File,
     LogSettings,
     SettingError,
+    host_and_port,
     load,
     seconds,
     setting,
@@ -133,7 +134,39 @@ def test_a_bad_value_is_named_with_what_is_expected(environ, message):
 
 def test_what_kubernetes_sets_for_a_service_is_passed_over():
     environ = {"NETWORK_MAPPER_METRICS_PORT": "tcp://10.96.0.7:2112", "OTTERIZE_METRICS_PORT": "9100"}
-    assert load(MapperSettings, {}, environ).metrics_port == 9100
+    assert load(MapperSettings, {}, environ).metrics_port == "9100"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("9091", ("", 9091)),
+        (":9091", ("", 9091)),
+        ("127.0.0.1:9091", ("127.0.0.1", 9091)),
+        ("[::1]:9091", ("::1", 9091)),
+        ("localhost:9091", ("localhost", 9091)),
+        ("0", ("", 0)),
+        (" 65535 ", ("", 65535)),
+    ],
+)
+def test_a_port_may_be_given_with_the_address_to_listen_on(text, place):
+    assert host_and_port(load(SnifferSettings, {"health_port": text}, {}).health_port) == place
+
+
+@pytest.mark.parametrize("text", ["65536", "-1", "http", "::1:9091", "[::1]", "127.0.0.1", "a b:1", "x:", "9" * 5000])
+def test_what_is_no_port_is_refused(text):
+    with pytest.raises(SettingError, match="PORT or HOST:PORT is expected"):
+        load(SnifferSettings, {}, {"NETWORK_MAPPER_HEALTH_PORT": text})
+
+
+@pytest.mark.parametrize("value", [9091, "9091"])
+def test_a_port_in_a_file_is_a_number_or_text(value):
+    assert load(SnifferSettings, {}, {}, File("f", {"health_port": value})).health_port == "9091"
+
+
+def test_a_port_in_a_file_is_no_boolean():
+    with pytest.raises(SettingError, match="PORT or HOST:PORT"):
+        load(SnifferSettings, {}, {}, File("f", {"health_port": True}))
 
 
 @pytest.mark.parametrize(("component", "item"), ALL)
@@ -165,7 +198,7 @@ def test_the_environment_that_the_models_chart_gives_its_sniffer():
         "OTTERIZE_NETWORK_MAPPER_PORT_9090_TCP_PROTO": "tcp",
     }
     settings = load(SnifferSettings, {}, environ)
-    assert (mapper_address(settings), settings.health_port) == ("http://otterize-network-mapper:9090", 57921)
+    assert (mapper_address(settings), settings.health_port) == ("http://otterize-network-mapper:9090", "57921")
     assert without_effect(environ, SnifferSettings, LogSettings) == [
         "OTTERIZE_TELEMETRY_ENABLED",
         "OTTERIZE_USE_EXTENDED_PROCFS_RESOLUTION",

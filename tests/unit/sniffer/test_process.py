@@ -92,7 +92,7 @@ def test_a_mapper_that_hangs_does_not_keep_the_process_from_ending(mapper, node,
 
 def test_without_a_mapper_the_process_ends_in_time_and_says_what_was_lost(node, sniffer, tmp_path):
     node.clients(80, 3)
-    process = sniffer(mapper_url=f"unix:{tmp_path}/nobody", health_port=(port := free_port()))
+    process = sniffer(mapper_url=f"unix:{tmp_path}/nobody", health_port=str(port := free_port()))
     wait_until_healthy(port)
     process.terminate()
     code, log = process.end(5)
@@ -103,7 +103,7 @@ def test_without_a_mapper_the_process_ends_in_time_and_says_what_was_lost(node, 
 
 def test_health_and_metrics_do_not_need_a_mapper(sniffer, tmp_path):
     health, metrics = free_port(), free_port()
-    sniffer(mapper_url=f"unix:{tmp_path}/nobody", health_port=health, metrics_port=metrics)
+    sniffer(mapper_url=f"unix:{tmp_path}/nobody", health_port=f"127.0.0.1:{health}", metrics_port=str(metrics))
     wait_until_healthy(health)
     with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=5) as page:
         assert b"network_mapper_sniffer_build_info" in page.read()
@@ -113,7 +113,7 @@ def test_a_busy_port_does_not_stop_the_watching(mapper, node, sniffer):
     node.clients(80, 1)
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
-        process = sniffer(health_port=port)
+        process = sniffer(health_port=str(port))
         mapper.wait_for(lambda: rows(mapper) == 1)
         process.terminate()
         assert f"port {port} cannot be had" in process.end()[1]
