@@ -6,12 +6,13 @@ Each decorator hands the command one value, so that commands pass on what was as
 from __future__ import annotations
 
 import functools
+import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
-from network_mapper.cli.command import option
+from network_mapper.cli.command import environment_names, option
 from network_mapper.cli.sources.base import Connection
 
 if TYPE_CHECKING:
@@ -94,10 +95,18 @@ def _strongest(given: dict[str, Any]) -> Connection:
         source = context.get_parameter_source(_PARAMETERS[field])
         return _STRENGTH.index(source) if source in _STRENGTH else len(_STRENGTH)
 
+    if context.get_parameter_source(_PARAMETERS["port"]) is ParameterSource.ENVIRONMENT and _is_service_link():
+        given = {**given, "port": 0}
     ways = [(max(map(strength, said)), way) for way in _WAYS if (said := [field for field in way if given[field]])]
     strongest = max((found for found, _ in ways), default=0)
     kept = {field for found, way in ways if found == strongest for field in way}
     return Connection(**{field: value for field, value in given.items() if field in kept})
+
+
+def _is_service_link() -> bool:
+    """Whether the variable of the service's port is Kubernetes' own, for a Service such as `network-mapper-mapper`."""
+    set_by = (name for name in environment_names("--mapper-service-port") if os.environ.get(name))
+    return next(set_by, "").removesuffix("PORT") + "HOST" in os.environ
 
 
 def connection_options(function: Callable[..., Any]) -> Callable[..., Any]:

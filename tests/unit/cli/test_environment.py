@@ -39,6 +39,38 @@ def test_an_empty_variable_counts_as_not_set(asked, monkeypatch):
     assert asked() == "theirs"
 
 
+def service_links(name: str) -> dict[str, str]:
+    """The variables that Kubernetes sets in the pods of a namespace for one Service in it."""
+    prefix = name.upper().replace("-", "_")
+    return {
+        f"{prefix}_SERVICE_HOST": "10.96.1.2",
+        f"{prefix}_SERVICE_PORT": "9090",
+        f"{prefix}_SERVICE_PORT_HTTP": "9090",
+        f"{prefix}_PORT": "tcp://10.96.1.2:9090",
+        f"{prefix}_PORT_9090_TCP": "tcp://10.96.1.2:9090",
+        f"{prefix}_PORT_9090_TCP_PROTO": "tcp",
+        f"{prefix}_PORT_9090_TCP_PORT": "9090",
+        f"{prefix}_PORT_9090_TCP_ADDR": "10.96.1.2",
+    }
+
+
+@pytest.mark.parametrize("service", ["network-mapper", "network-mapper-mapper", "otterize-mapper"])
+def test_what_kubernetes_sets_for_a_service_is_no_word_about_the_mapper(run, mapper, monkeypatch, service):
+    for name, value in service_links(service).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NETWORK_MAPPER_MAPPER_URL", mapper.url)
+    result = run("list", "-n", "shop")
+    assert (result.code, mapper.requests[0].partition("namespace=")[2]) == (0, "shop"), result.err
+
+
+def test_the_port_of_a_service_may_be_set_by_a_variable_all_the_same(run, monkeypatch):
+    monkeypatch.setenv("NETWORK_MAPPER_MAPPER_SERVICE_PORT", "9090")
+    monkeypatch.setenv("NETWORK_MAPPER_MAPPER_URL", "http://127.0.0.1:1")
+    result = run("list")
+    assert result.code == 2
+    assert "--mapper-service-port" in result.err
+
+
 def options():
     for name, command in inventory.load().items():
         if name not in SERVERS:
