@@ -37,7 +37,7 @@
 {{/* What chooses the pods of a component: (dict "root" $ "component" "mapper"). */}}
 {{- define "network-mapper.selector" -}}
 app.kubernetes.io/name: network-mapper
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -81,9 +81,14 @@ Metadata of an object: (dict "root" $ "component" "mapper" "name" …), with "la
 {{- end -}}
 {{- end -}}
 
+{{/* Secrets for the image, as a pod lists them; the values may give names alone. */}}
 {{- define "network-mapper.pullSecrets" -}}
-{{- range .Values.imagePullSecrets }}
-- name: {{ if kindIs "string" . }}{{ . }}{{ else }}{{ .name }}{{ end }}
+{{- $secrets := list -}}
+{{- range .Values.imagePullSecrets -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with $secrets -}}
+{{- toYaml . -}}
 {{- end -}}
 {{- end -}}
 
