@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import images
+from harness.network import PODS_BRIDGE
 
 if TYPE_CHECKING:
     from harness.network import Place
@@ -80,7 +81,7 @@ def configure(folder: Path, place: Place) -> Path:
         "plugins": [
             {
                 "type": "bridge",
-                "bridge": "cni0",
+                "bridge": PODS_BRIDGE,
                 "isGateway": True,
                 "ipMasq": False,
                 "hairpinMode": True,

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 BRIDGE = "nodes0"
+PODS_BRIDGE = "cni0"
+# Learning who wants multicast, and asking whether an address is taken, would lose the first second of IPv6.
+LINK = "type bridge mcast_snooping 0"
 BLOCKS = ("172.30.0.0/24", "fd00:172:30::/64")
 FIRST = 11  # the last number of the first node's addresses
 SETTINGS = {
     "ipv4/ip_forward": "1",
     "ipv6/conf/all/forwarding": "1",
+    "ipv6/conf/default/accept_dad": "0",
     # Answers between two pods of one node must pass the address translation as well.
     "bridge/bridge-nf-call-iptables": "1",
     "bridge/bridge-nf-call-ip6tables": "1",
@@ -90,9 +94,7 @@ class Network:
 
     def start(self) -> None:
         """Make the bridge."""
-        addresses = [f"address add {address}/{ipaddress.ip_network(block).prefixlen} dev {BRIDGE}{nodad}"
-                     for address, block, nodad in zip(GATEWAY, BLOCKS, ("", " nodad"), strict=True)]  # fmt: skip
-        _ip([f"link add {BRIDGE} type bridge", *addresses, f"link set {BRIDGE} up"])
+        _ip([f"link add {BRIDGE} {LINK}", *_addresses(BRIDGE, GATEWAY, BLOCKS), f"link set {BRIDGE} up"])
 
     def stop(self) -> None:
         """Remove everything."""
@@ -112,9 +114,11 @@ class Network:
         netns.sysctl(node.name, SETTINGS)
         others = [other for other in self._nodes if other is not node]
         netns.ip(node.name, [
-            *(f"address add {address}/{ipaddress.ip_network(block).prefixlen} dev eth0{nodad}"
-              for address, block, nodad in zip(node.addresses, BLOCKS, ("", " nodad"), strict=True)),
+            *_addresses("eth0", node.addresses, BLOCKS),
             "link set eth0 up",
+            f"link add {PODS_BRIDGE} {LINK}",
+            *_addresses(PODS_BRIDGE, [_address(block, 1) for block in node.pods], node.pods),
+            f"link set {PODS_BRIDGE} up",
             *(f"route add default via {address}" for address in GATEWAY),
             *(f"route add {block} via {address}"
               for other in others for block, address in zip(other.pods, other.addresses, strict=True)),
@@ -134,6 +138,13 @@ class Network:
         alive = next((node for node in self._nodes if node.name in self._joined), None)
         if alive:
             _ip(f"route replace {block} via {alive.addresses[':' in block]}" for block in self._services)
+
+
+def _addresses(device: str, addresses: Sequence[str], blocks: Sequence[str]) -> list[str]:
+    return [
+        f"address add {address}/{ipaddress.ip_network(block).prefixlen} dev {device}{' nodad' if ':' in block else ''}"
+        for address, block in zip(addresses, blocks, strict=True)
+    ]
 
 
 def _ip(lines: Iterable[str]) -> None:
