@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import dist
-import msgspec
 import yaml
 from wheels import ROOT
 
@@ -33,6 +32,9 @@ from network_mapper.cluster.live import resources
 from network_mapper.mapper.settings import MapperSettings
 from network_mapper.settings import LogSettings, Setting, settings_of
 from network_mapper.sniffer.settings import SnifferSettings
+
+if typing.TYPE_CHECKING:
+    import msgspec
 
 CHART = ROOT / "charts" / "network-mapper"
 PAGE = ROOT / "docs" / "chart.md"
@@ -234,14 +236,14 @@ def versioned(text: str) -> str:
 def page(text: str, schema: dict[str, Any]) -> str:
     """`docs/chart.md`."""
     lines = [_INTRODUCTION, _row("value", "default", "meaning"), _row(*["---"] * 3)]
-    lines += [_row(f"`{value.name}`", _default(value.default), _linked(value.meaning)) for value in values(text, schema)]
-    for component in COMPONENTS:
+    lines += [
+        _row(f"`{value.name}`", _default(value.default), _linked(value.meaning)) for value in values(text, schema)
+    ]
+    for component, own in CHARTS_OWN.items():
         lines += [f"\n## {component}.settings\n", _SETTINGS.format(component=component)]
         lines += [_row("key", "default", "meaning"), _row(*["---"] * 3)]
         lines += [_row(f"`{key}`", f"`{default_of(item)}`", item.help) for key, item in settings(component).items()]
         lines += ["\nThe chart sets the others itself:\n", _row("setting", "what the chart does"), _row(*["---"] * 2)]
-        here = {item.field for item in settings_of(COMPONENTS[component])}
-        own = {field: reason for field, reason in CHARTS_OWN[component].items() if field in here}
         lines += [_row(f"`{field.replace('_', '-')}`", reason) for field, reason in own.items()]
     return "\n".join(lines) + "\n"
 
