@@ -3,7 +3,12 @@
 It speaks the little of HTTP/1.1 (RFC 9112) that a mapper and the proxies before it need, over sockets. A library, and
 even the standard one, would be the largest thing in the sniffer's memory: `http.client` brings in a mail parser and
 OpenSSL, six megabytes, also where no TLS is spoken. It keeps one connection open, speaks plain HTTP, HTTPS and HTTP
-over a Unix socket (`unix:/run/mapper.sock`), and never uses a proxy: a mapper is inside the cluster or on this machine.
+over a Unix socket (`unix:/run/mapper.sock`), and never uses a proxy, whatever the environment says: a mapper is inside
+the cluster or on this machine.
+
+A mapper moves: its pod is replaced, its node dies without a word, its Service gets another address. So a connection on
+which nothing is acknowledged for five seconds is given up, and the name is looked up for each new one; where the
+cluster's DNS is away too, the addresses that were found last are tried.
 """
 
 from __future__ import annotations
@@ -16,12 +21,17 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from io import BufferedReader
+
+    _Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str | int, ...] | tuple[int, bytes]]
+    """As `socket.getaddrinfo` has it."""
 
 _LONGEST_LINE = 65_536
 _MOST_HEADERS = 200
 _LARGEST_BODY = 2**30
+_UNACKNOWLEDGED = 5_000
+"""Milliseconds after which the kernel ends a connection whose other side has vanished; else it takes it 15 minutes."""
 
 
 class Dialled(Protocol):
@@ -71,14 +81,25 @@ class HttpClient:
         url: `http://host:port`, `https://host:port`, with a path prefix if need be, or `unix:/path`.
         timeout: Seconds for connecting and for each read.
         dial: Opens the connection in some other way; the URL then names only the host that requests are meant for.
+        connect_timeout: Seconds for connecting to one address, where that is less. A new attempt comes from another
+            port, so that a cluster's load balancing decides anew where it goes.
 
     Raises:
         UrlError: The URL has another form.
     """
 
-    def __init__(self, url: str, timeout: float = 10.0, dial: Callable[[], Dialled] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: float = 10.0,
+        dial: Callable[[], Dialled] | None = None,
+        *,
+        connect_timeout: float | None = None,
+    ) -> None:
         self.url = url
         self._timeout = timeout
+        self._connect_timeout = timeout if connect_timeout is None else min(timeout, connect_timeout)
+        self._found: Sequence[_Address] = []
         self._dial = dial or self._connect
         self._prefix = ""
         self._host = "localhost"
@@ -119,9 +140,9 @@ class HttpClient:
                 endpoint.close()
                 raise
             return endpoint
-        endpoint = socket.create_connection((self._name, self._port), self._timeout)
+        endpoint = self._connect_tcp()
         try:
-            endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            endpoint.settimeout(self._timeout)
             if self._scheme == "https":
                 import ssl  # noqa: PLC0415  five megabytes, for those who use it
 
@@ -130,6 +151,36 @@ class HttpClient:
             endpoint.close()
             raise
         return endpoint
+
+    def _connect_tcp(self) -> socket.socket:
+        """Connect to the first address of the mapper's name that answers."""
+        failure: OSError | None = None
+        for family, kind, protocol, _, address in self._addresses():
+            endpoint = socket.socket(family, kind, protocol)
+            try:
+                endpoint.settimeout(self._connect_timeout)
+                endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if hasattr(socket, "TCP_USER_TIMEOUT"):  # it exists on Linux only
+                    endpoint.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
+                endpoint.connect(address)
+            except OSError as error:
+                endpoint.close()
+                failure = error
+            except BaseException:
+                endpoint.close()
+                raise
+            else:
+                return endpoint
+        raise failure or OSError(f"{self._name} has no address")
+
+    def _addresses(self) -> Sequence[_Address]:
+        """The mapper's addresses; those found last where the name cannot be looked up now."""
+        try:
+            self._found = socket.getaddrinfo(self._name, self._port, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            if not self._found:
+                raise socket.gaierror(error.errno, f"{self._name} cannot be looked up: {error.strerror}") from None
+        return self._found
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None

@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -24,7 +25,8 @@ class Server:
         self.requests: list[bytes] = []
         self._connections = list(connections)
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.address = self._listener.getsockname()
+        self.url = f"http://127.0.0.1:{self.address[1]}"
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -175,6 +177,82 @@ def test_nobody_there_is_a_refused_connection():
         port = gone.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):
         HttpClient(f"http://127.0.0.1:{port}").request("GET", "/")
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"])
+def test_no_proxy_of_the_environment_is_used(monkeypatch, name):
+    monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with serving([OK]) as (client, _):
+        assert client.request("GET", "/").status == 200
+
+
+class Names:
+    """Stands for the resolver: what the mapper's name leads to, or nothing while DNS is away."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.address: tuple[str, int] | None = None
+        self.asked = 0
+        monkeypatch.setattr(socket, "getaddrinfo", self.look_up)
+
+    def look_up(self, *_: object, **__: object) -> list[object]:
+        self.asked += 1
+        if self.address is None:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", self.address)]
+
+
+@pytest.fixture
+def names(monkeypatch):
+    return Names(monkeypatch)
+
+
+LAST = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
+
+
+def test_a_name_that_cannot_be_looked_up_is_named(names):
+    with pytest.raises(socket.gaierror, match=r"mapper\.example cannot be looked up: Temporary failure"):
+        HttpClient("http://mapper.example").request("GET", "/")
+    assert names.asked == 1
+
+
+def test_without_dns_the_addresses_that_were_found_last_are_tried(names):
+    with serving([LAST], [LAST]) as (_, server), HttpClient("http://mapper.example") as client:
+        names.address = server.address
+        assert client.request("GET", "/").body == b"hi"
+        names.address = None
+        assert client.request("GET", "/").body == b"hi"
+
+
+def test_each_connection_looks_the_name_up_anew(names):
+    with serving([LAST]) as (_, first), serving([LAST]) as (_, second), HttpClient("http://mapper.example") as client:
+        names.address = first.address
+        client.request("GET", "/1")
+        names.address = second.address
+        client.request("GET", "/2")
+        assert (len(first.requests), len(second.requests)) == (1, 1)
+
+
+def test_an_address_at_which_nobody_answers_is_followed_by_the_next(monkeypatch):
+    with serving([LAST]) as (_, server), socket.create_server(("127.0.0.1", 0)) as gone:
+        dead = gone.getsockname()
+        gone.close()
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (dead, server.address)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        with HttpClient("http://mapper.example") as client:
+            assert client.request("GET", "/").body == b"hi"
+
+
+def test_connecting_may_have_a_shorter_limit_than_reading():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as crowd:
+        for _ in range(4):  # what stands in the queue of a server that accepts nobody; the next SYN gets no answer
+            waiting = crowd.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        client = HttpClient(f"http://127.0.0.1:{full.getsockname()[1]}", timeout=60, connect_timeout=0.1)
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            client.request("GET", "/")
+        assert time.monotonic() - began < 5
 
 
 def test_a_connection_that_somebody_else_dials_is_used_and_dialled_again():

@@ -2,9 +2,10 @@
 
 An agent must not fall because of who looks at it. A port that is taken is a warning, since on a host network clashes
 are common, and the warning names who has it: probes of this agent reach that process. So `/healthz` says whose it is.
-Given as `127.0.0.1:PORT` a page is for this node alone: the kubelet probes with that host. Each request has a thread of its own with a time limit, and there are only a few of them, so that clients
-which connect and say nothing hold nothing up. The server is a few lines over sockets because the standard library's
-would bring in a web of modules that nothing else here needs.
+Given as `127.0.0.1:PORT` a page is for this node alone: the kubelet probes with that host. Each request has a thread of
+its own with a time limit, and there are only a few of them, so that clients which connect and say nothing hold nothing
+up. The server is a few lines over sockets because the standard library's would bring in a web of modules that nothing
+else here needs.
 """
 
 from __future__ import annotations

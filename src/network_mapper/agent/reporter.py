@@ -48,7 +48,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 500
-_LONGEST_DELAY = 30_000
+_LONGEST_DELAY = 5_000
+"""Milliseconds between two tries, however long the mapper has been away: when it is back the map should be, too."""
+_REMINDER = 300_000
+"""Milliseconds between two lines of the log about a mapper that does not answer."""
 _CLOSING_DELAY = 250
 _HEALTH_INTERVAL = 30_000
 _KNOCK_INTERVAL = 300_000
@@ -170,6 +173,8 @@ class Reporter:
         self._ahead = 0
         self._retry_at = 0
         self._failures = 0
+        self._told_away_at = 0
+        """When the log was last told that the mapper does not answer; 0 while it does."""
         self._closing = False
         self._farewell: tuple[list[SourceState], Tally] | None = None
         self._map: tuple[str, int] | None = None
@@ -408,8 +413,11 @@ class Reporter:
 
     def failed(self, error: BaseException, now: int) -> None:
         """Note that the last request was not answered."""
-        if not self._failures:
-            logger.warning("no answer from the mapper; trying again", extra={"error": _words(error)})
+        if not self._told_away_at or now >= self._told_away_at + _REMINDER:
+            again = "still no" if self._told_away_at else "no"
+            told = {"error": _words(error), "waiting_rows": self.unsent_rows, "tries": self._failures + 1}
+            logger.warning("%s answer from the mapper; trying again every few seconds", again, extra=told)
+            self._told_away_at = now or 1
         self._no_door = None
         self._cut_off = self._cut_off or isinstance(error, ConnectionError)
         self._knock_at = min(self._knock_at, now)
@@ -439,6 +447,7 @@ class Reporter:
         self._health_at = now + _HEALTH_INTERVAL
         self._failures = 0
         self._complained.clear()
+        self._told_away_at = 0
         if self._cut_off:
             self._tell_again()
 
@@ -462,6 +471,7 @@ class Reporter:
         self._failures = 0
         self._cut_off = False
         self._complained.clear()
+        self._told_away_at = 0
         self._ahead = ahead_of(receipt.now, self._asked_at, self._wall())
         current = (receipt.store, receipt.epoch)
         another = self._map != current and (self._map is not None or self._lost_before_map)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_CONNECTING = 3.0
+"""Seconds: one lost packet is made up for after the first, and what takes longer than the second is never answered."""
+
 
 def run(settings: SnifferSettings, pcap: Sequence[str] = ()) -> int:
     """Run the sniffer to its end; the caller has set up logging.
@@ -29,7 +32,7 @@ def run(settings: SnifferSettings, pcap: Sequence[str] = ()) -> int:
         Files: 0 when the mapper took everything, else 1.
     """
     try:
-        client = HttpClient(mapper_address(settings), settings.calls_timeout)
+        client = HttpClient(mapper_address(settings), settings.calls_timeout, connect_timeout=_CONNECTING)
     except UrlError as error:
         logger.error("%s", error)  # noqa: TRY400  the message says it all
         return 1

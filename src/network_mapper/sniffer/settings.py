@@ -60,7 +60,7 @@ class SnifferSettings(msgspec.Struct):
     ] = 4.0
     calls_timeout: Annotated[
         float,
-        seconds("Seconds to wait for the mapper: to connect, and for each read.", model="calls-timeout"),
+        seconds("Seconds to wait for the mapper: for each read, and to connect, three at most.", model="calls-timeout"),
         _SECONDS,
     ] = 10.0
     socket_interval: Annotated[

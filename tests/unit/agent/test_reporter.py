@@ -181,14 +181,14 @@ def test_a_retry_after_of_a_day_is_cut_to_five_minutes(greeted):
     assert greeted.reporter.wait(5000) == 300_000
 
 
-def test_the_back_off_doubles_up_to_half_a_minute(greeted):
+def test_the_back_off_doubles_up_to_five_seconds(greeted):
     greeted.reporter.feed([seen()], 1)
     greeted.ask(1)
     waits = []
     for _ in range(12):
         greeted.reporter.failed(TimeoutError(), 0)
         waits.append(greeted.reporter.wait(0))
-    longest = [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000, 30_000, 30_000, 30_000]
+    longest = [500, 1000, 2000, 4000, *[5000] * 8]
     assert all(most / 2 <= wait <= most for wait, most in zip(waits, longest, strict=True))
     assert len(set(waits)) > 8
 
@@ -337,9 +337,34 @@ def test_an_outage_is_logged_once(greeted, caplog):
         greeted.reporter.failed(ConnectionRefusedError("no"), 5000)
     greeted.accept(90_000)
     assert [record.getMessage() for record in caplog.records] == [
-        "no answer from the mapper; trying again",
+        "no answer from the mapper; trying again every few seconds",
         "the mapper answers",
     ]
+
+
+def test_a_long_outage_is_logged_every_five_minutes_with_its_present_cause_and_what_waits(greeted, caplog):
+    greeted.reporter.feed([seen()], 1)
+    for minute in range(11):
+        greeted.ask(60_000 * minute + 5000)
+        greeted.reporter.failed(OSError(f"cause {minute}"), 60_000 * minute + 5000)
+    told = [
+        (record.getMessage().partition(" answer")[0], record.error, record.waiting_rows) for record in caplog.records
+    ]
+    assert told == [
+        ("no", "OSError: cause 0", 1),
+        ("still no", "OSError: cause 5", 1),
+        ("still no", "OSError: cause 10", 1),
+    ]
+
+
+def test_a_mapper_that_was_away_for_long_is_tried_again_within_five_seconds(greeted):
+    now = 5000
+    for _ in range(30):
+        assert greeted.ask(now)
+        greeted.reporter.failed(ConnectionRefusedError("no"), now)
+        wait = greeted.reporter.wait(now)
+        assert 0 < wait <= 5000
+        now += wait
 
 
 def test_totals_say_what_became_of_the_reports(greeted):
