@@ -259,7 +259,6 @@ def project(architecture: str, fetched: Path, root: Path, moment: int) -> None:
 
 def main(arguments: list[str]) -> int:
     """Do one step."""
-    os.umask(0o022)
     parser = argparse.ArgumentParser(description="Put the image's file system together.")
     parser.add_argument("step", choices=["fetch", "base", "project"])
     parser.add_argument("--arch", required=True, choices=sorted(packages.ARCHITECTURES))

@@ -5,13 +5,13 @@ What comes from elsewhere, the lower layer and whole images are kept in the cach
 after a change of this project's sources only the upper layer is made anew.
 
     python tools/image.py build [--arch amd64|arm64] [--fresh] [--output FILE]
+    python tools/image.py prefetch
     python tools/image.py inspect FILE
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -26,30 +26,24 @@ from typing import Any
 
 import cache
 import image_archive
+import image_cache
 from image_archive import ArchiveError, Image
+from image_cache import packages, rootfs
+
+import rootfs_sbom  # isort: skip  from the folder that image_cache put on the path
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILDER = ROOT / "image"
-sys.path.append(str(BUILDER))
-
-import rootfs as builder  # noqa: E402  the script that Containerfile runs, from a folder that is no package
 
 ARCHITECTURES = ("amd64", "arm64")
 REPOSITORY = "ghcr.io/network-mapper/network-mapper"
 HOMEPAGE = "https://github.com/network-mapper/network-mapper"
 INPUTS = ("src/network_mapper", "image", "requirements.lock", "LICENSE")
 """What images are made from, beside this file."""
+ImageMissingError = packages.BuildError
+"""There is no image and none can be made here; the message says what to do."""
+say = packages.say
 KEPT = 4
 """Images that are kept for each architecture, and derived ones."""
-
-
-def say(text: str) -> None:
-    """Print one line of progress."""
-    print(f"==> {text}", file=sys.stderr, flush=True)
-
-
-class ImageMissingError(Exception):
-    """There is no image and none can be made here; the message says what to do."""
 
 
 def machine() -> str:
@@ -64,12 +58,12 @@ def epoch() -> int:
     asked = subprocess.run(
         ["git", "log", "-1", "--format=%ct", "--", *INPUTS], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    return int(asked.stdout) if asked.stdout.strip() else builder.TIME
+    return int(asked.stdout) if asked.stdout.strip() else rootfs.TIME
 
 
 def reference() -> str:
     """The image's name: repository and tag."""
-    return f"{REPOSITORY}:{builder.version()}"
+    return f"{REPOSITORY}:{rootfs.version()}"
 
 
 def config(arch: str, moment: int) -> dict[str, Any]:
@@ -81,74 +75,33 @@ def config(arch: str, moment: int) -> dict[str, Any]:
         "os": "linux",
         "created": created,
         "config": {
-            "Entrypoint": ["/" + builder.PROGRAM],
+            "Entrypoint": ["/" + rootfs.PROGRAM],
             "Env": ["PATH=/usr/local/bin:/usr/bin"],
             "ExposedPorts": {"9090/tcp": {}},
             "Labels": {
                 "org.opencontainers.image.title": "network-mapper",
                 "org.opencontainers.image.description": "Draws the map of who talks to whom inside a Kubernetes"
                 " cluster.",
-                "org.opencontainers.image.version": builder.version(),
+                "org.opencontainers.image.version": rootfs.version(),
                 "org.opencontainers.image.licenses": "Apache-2.0",
                 "org.opencontainers.image.url": HOMEPAGE,
                 "org.opencontainers.image.source": HOMEPAGE,
                 "org.opencontainers.image.created": created,
             },
-            "User": f"{builder.USER}:{builder.USER}",
+            "User": f"{rootfs.USER}:{rootfs.USER}",
             "WorkingDir": "/",
         },
         "history": [{"created": created, "created_by": step} for step in steps],
     }
 
 
-def _step(step: str, arch: str, *folders: Path, moment: int = builder.TIME) -> None:
-    environ = {**os.environ, "SOURCE_DATE_EPOCH": str(moment)}
-    done = subprocess.run(
-        [sys.executable, "-B", BUILDER / "rootfs.py", step, "--arch", arch, *folders], env=environ, check=False,
-        stderr=subprocess.PIPE if step == "project" else None, text=True,
-    )  # fmt: skip
-    if done.returncode:
-        raise ImageMissingError(done.stderr.strip() if done.stderr else f"the step {step!r} failed; see above")
-
-
-def _foundation_digest() -> str:
-    scripts = sorted(BUILDER.glob("*.py"))
-    return cache.digest(*scripts, ROOT / "requirements.lock")
-
-
-def fetched(arch: str) -> Path:
-    """Folder of the packages and wheels for an architecture, fetched when they are not there yet.
-
-    Raises:
-        ImageMissingError: They cannot be fetched here.
-    """
-    folder = cache.home() / "image" / f"fetched-{arch}-{_foundation_digest()}"
-    return cache.ensure(folder, lambda aside: _step("fetch", arch, aside))
-
-
-def foundation(arch: str) -> Path:
-    """The lower layer: Debian's part and the wheels."""
-    packages = fetched(arch)
-
-    def make(aside: Path) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            root = Path(folder, "root")
-            _step("base", arch, packages, root)
-            image_archive.pack_layer(root, aside / "layer.tar", builder.OWNERS, builder.TIME)
-            (aside / "digest").write_text(image_archive.file_blob(aside / "layer.tar").digest)
-
-    return cache.ensure(cache.home() / "image" / f"base-{arch}-{_foundation_digest()}", make) / "layer.tar"
-
-
-def _inputs_digest(moment: int) -> str:
-    content = hashlib.sha256(f"{_foundation_digest()} {moment} ".encode())
-    for file in [*builder.project_files(), ROOT / "LICENSE", Path(__file__), Path(image_archive.__file__)]:
+def _made_from(base: image_archive.Blob, parts: Path, moment: int) -> str:
+    """Hash of everything that an image is made of."""
+    content = hashlib.sha256(f"{base.digest} {moment}".encode() + (parts / packages.LIST).read_bytes())
+    scripts = [Path(module.__file__ or "") for module in (rootfs, rootfs_sbom, image_archive)]
+    for file in [*rootfs.project_files(), ROOT / "LICENSE", Path(__file__), *scripts]:
         content.update(f"{file.relative_to(ROOT)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return content.hexdigest()[:16]
-
-
-def _layer(layer: Path) -> image_archive.Blob:
-    return image_archive.Blob((layer.parent / "digest").read_text(), layer.stat().st_size, layer)
 
 
 def build(arch: str = "") -> Path:
@@ -163,32 +116,32 @@ def build(arch: str = "") -> Path:
     arch = arch or machine()
     if arch not in ARCHITECTURES:
         raise ImageMissingError(f"there is no image for {arch}; say --arch {' or --arch '.join(ARCHITECTURES)}")
-    moment = epoch()
-    folder = cache.home() / "image" / f"{builder.version()}-{arch}-{_inputs_digest(moment)}"
+    base, parts, moment = image_cache.base(arch), image_cache.fetched(arch), epoch()
+    folder = image_cache.folder() / f"{rootfs.version()}-{arch}-{_made_from(base, parts, moment)}"
 
     def make(aside: Path) -> None:
-        lower = foundation(arch)
         say(f"building the image for {arch}")
         with tempfile.TemporaryDirectory() as scratch:
             root, upper = Path(scratch, "root"), Path(scratch, "layer.tar")
-            _step("project", arch, fetched(arch), root, moment=moment)
-            image_archive.pack_layer(root, upper, builder.OWNERS, builder.TIME)
-            layers = [_layer(lower), image_archive.file_blob(upper)]
+            rootfs.project(arch, parts, root, moment)
+            image_archive.pack_layer(root, upper, rootfs.OWNERS, rootfs.TIME)
+            layers = [base, image_archive.file_blob(upper)]
             image_archive.write(aside / "image.tar", reference(), config(arch, moment), layers)
 
     found = cache.ensure(folder, make) / "image.tar"
-    _keep_newest(folder, f"*-{arch}-" + "?" * 16)
+    image_cache.keep_newest(folder, f"[0-9]*-{arch}-" + "[0-9a-f]" * 16, KEPT)
     return found
 
 
-def _keep_newest(used: Path, pattern: str) -> None:
-    """Note that a thing was used now, and remove those of its kind that were not for longest."""
-    with contextlib.suppress(FileNotFoundError):
-        os.utime(used)
-    alike = [found for found in used.parent.glob(pattern + "/") if not found.name.startswith(("fetched-", "base-"))]
-    for old in sorted(alike, key=lambda found: found.stat().st_mtime, reverse=True)[KEPT:]:
-        shutil.rmtree(old, ignore_errors=True)
-        old.with_name(old.name + ".lock").unlink(missing_ok=True)
+def prefetch() -> None:
+    """Build the images for every architecture, and fetch what starts them: tests may have no network afterwards.
+
+    Raises:
+        ImageMissingError: They cannot be built here.
+    """
+    for arch in ARCHITECTURES:
+        say(f"the image for {arch} is {build(arch)}")
+    say(f"the kernel that starts it is {image_cache.kernel()}")
 
 
 def layered(
@@ -212,13 +165,13 @@ def layered(
         {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     ], sort_keys=True)  # fmt: skip
     digest = cache.digest(Path(__file__), Path(image_archive.__file__))
-    folder = cache.home() / "image" / "layered" / hashlib.sha256(f"{digest} {asked}".encode()).hexdigest()[:16]
+    folder = image_cache.folder() / "layered" / hashlib.sha256(f"{digest} {asked}".encode()).hexdigest()[:16]
 
     def make(aside: Path) -> None:
         image_archive.derive(base, aside / "image.tar", reference, files, command=command, env=env or {})
 
     found = cache.ensure(folder, make) / "image.tar"
-    _keep_newest(folder, "?" * 16)
+    image_cache.keep_newest(folder, "[0-9a-f]" * 16, KEPT)
     return found
 
 
@@ -244,6 +197,7 @@ def main(arguments: list[str]) -> int:
     command.add_argument("--arch", choices=ARCHITECTURES, default="", help="default: this machine's")
     command.add_argument("--fresh", action="store_true", help="fetch Debian's packages anew, with their updates")
     command.add_argument("--output", type=Path, help="the archive; default: its place in the cache")
+    commands.add_parser("prefetch", help="build it for every architecture, so that tests need no network")
     command = commands.add_parser("inspect", help="say what an archive holds")
     command.add_argument("file", type=Path)
     asked = parser.parse_args(arguments)
@@ -251,17 +205,18 @@ def main(arguments: list[str]) -> int:
         if asked.command == "inspect":
             _inspect(asked.file)
             return 0
+        if asked.command == "prefetch":
+            prefetch()
+            return 0
         if asked.fresh:
-            for kind in ("fetched", "base", builder.version()):
-                for old in (cache.home() / "image").glob(f"{kind}-{asked.arch or machine()}-*/"):
-                    shutil.rmtree(old)
+            image_cache.forget(asked.arch or machine())
         found = build(asked.arch)
         if asked.output:
             found = Path(shutil.copyfile(found, asked.output))
         print(found)
         _inspect(found)
     except (ImageMissingError, ArchiveError, OSError) as error:
-        print(f"Error: {str(error).removeprefix('Error: ')}", file=sys.stderr)
+        print(f"Error: {error}", file=sys.stderr)
         return 1
     return 0
 
