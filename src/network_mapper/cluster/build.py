@@ -42,6 +42,7 @@ SECOND: Final = 1000
 
 _FINISHED = ("Succeeded", "Failed")
 _ON_NODES = ("NodePort", "LoadBalancer")
+_LOOPBACK = ("127.0.0.1", "::1")
 _STOPPED = (("Ready", "False"), ("ContainersReady", "False"), ("DisruptionTarget", "True"))
 """Conditions that a pod takes on when it is stopped."""
 
@@ -59,6 +60,8 @@ def pod_entry(
 ) -> PodEntry:
     """Build a pod's entry; `meta` is its metadata, which is there."""
     spec, status = pod.spec, pod.status
+    host_network = bool(spec and spec.host_network)
+    ports = _container_ports(pod)
     texts = [ip.ip for ip in status.pod_ips or ()] if status else []
     if status and not texts and status.pod_ip:
         texts = [status.pod_ip]
@@ -67,16 +70,17 @@ def pod_entry(
         name=meta.name,
         uid=meta.uid,
         node=sys.intern(spec.node_name) if spec and spec.node_name else "",
-        host_network=bool(spec and spec.host_network),
+        host_network=host_network,
         workload=workload,
         labels=_labels(meta),
         addresses=_addresses(texts, problems),
-        ports=_container_ports(pod),
+        ports=ports,
         start=_pod_start(meta, status, problems),
         end=_pod_end(status, problems),
         named=named,
         hostname=(spec.hostname or "") if spec and spec.hostname != meta.name else "",
         own=is_own(meta.labels or {}),
+        node_ports=ports if host_network else _host_ports(pod),
     )
 
 
@@ -221,6 +225,18 @@ def _container_ports(pod: Pod) -> tuple[tuple[int, str], ...]:
         (port.container_port, sys.intern(port.protocol.lower()))
         for container in pod.spec.containers or ()
         for port in container.ports or ()
+    )
+
+
+def _host_ports(pod: Pod) -> tuple[tuple[int, str], ...]:
+    """The ports of its node that a pod has, without those that are open to the node alone."""
+    if pod.spec is None:
+        return ()
+    return tuple(
+        (port.host_port, sys.intern(port.protocol.lower()))
+        for container in pod.spec.containers or ()
+        for port in container.ports or ()
+        if port.host_port and port.host_ip not in _LOOPBACK
     )
 
 

@@ -248,6 +248,9 @@ class Changes:
             self._host_pods.setdefault(pod.node, []).append(pod)
             self._share_node(pod.node)
             return
+        if pod.node_ports:
+            self._host_pods.setdefault(pod.node, []).append(pod)
+            self._share_node(pod.node)
         for address in pod.addresses:
             self._claims.add(address, Claim(pod, pod.start, pod.end))
             self._near_pods.add(address)
@@ -260,13 +263,16 @@ class Changes:
             self._host_pods[pod.node].remove(pod)
             self._share_node(pod.node)
             return
+        if pod.node_ports:
+            self._host_pods[pod.node].remove(pod)
+            self._share_node(pod.node)
         for address in pod.addresses:
             self._claims.remove(address, pod)
             self._near_pods.remove(address)
             self._news.address(address)
 
     def _share_node(self, name: str) -> None:
-        """Tell a node which pods share its addresses."""
+        """Tell a node which pods share its addresses or have ports of it."""
         pods = self._host_pods[name]
         node = self._nodes.get(name)
         if node is not None:
@@ -415,10 +421,10 @@ class Changes:
     # Telling others
 
     def _touch_pod(self, key: Key, pod: PodEntry) -> None:
-        addresses = pod.addresses
-        if pod.host_network:
+        addresses = () if pod.host_network else pod.addresses
+        if pod.host_network or pod.node_ports:
             node = self._nodes.get(pod.node)
-            addresses = (*node.addresses, *node.gateways) if node else ()
+            addresses += (*node.addresses, *node.gateways) if node else ()
         for address in addresses:
             self._news.address(address)
         self._news.services(self._endpoints.services_of(key[1:]))

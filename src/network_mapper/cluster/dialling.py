@@ -1,9 +1,9 @@
 """Who answers at an address and a port.
 
 Who speaks from an address is one question, whom it leads to is another. Services share addresses with nodes and with
-each other, every node listens for the services that have a port on the nodes, an API server may live on a node, and
-pods on the host's network listen on their node's address. The port tells them apart, in the order of a node's own
-rules: first what is sent on to a service, then what listens on the node.
+each other, every node listens for the services that have a port on the nodes, an API server may live on a node, pods on
+the host's network listen on their node's address, and others have single ports of it (hostPort). The port tells them
+apart, in the order of a node's own rules: first what is sent on to a service, then what listens on the node.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def reached(
             pod or a service has the address for itself, they are who is reached.
 
     Returns:
-        As `Index.dialled`. A pod on a node's network only where it alone says that it listens on the port.
+        As `Index.dialled`. A pod with ports of a node only where it alone says that it has this one.
     """
     nodes = [claim for claim in claims if isinstance(claim.owner, NodeEntry)]
     shared = [c for c in claims if isinstance(c.owner, ServiceEntry) and c.owner.has_port(port, protocol)]
@@ -51,7 +51,7 @@ def reached(
         for node in nodes
         if isinstance(node.owner, NodeEntry)
         for pod in node.owner.host_pods
-        if (port, protocol) in pod.ports
+        if (port, protocol) in pod.node_ports
     ]
     every = (*claims, *forwarded, *serving, *listening)
     for tier in (shared, forwarded, serving):

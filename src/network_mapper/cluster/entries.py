@@ -33,6 +33,8 @@ class PodEntry(msgspec.Struct, gc=False, eq=False):
         labels: All of them; shared between pods with equal labels, so never to be changed.
         addresses: `status.podIPs`, canonical.
         ports: Declared container ports as (port, protocol), protocol in lower case.
+        node_ports: Where it is reached at its node's addresses, likewise: on its node's network all its ports, else those
+            that it has of its node (`hostPort`).
         start: From when its addresses were its own.
         end: Until when (exclusive), `FOREVER` while it lives.
         named: Its workload's name was given to it, by annotation or label.
@@ -54,6 +56,7 @@ class PodEntry(msgspec.Struct, gc=False, eq=False):
     named: bool = False
     hostname: str = ""
     own: bool = False
+    node_ports: tuple[tuple[int, str], ...] = ()
 
 
 class Port(msgspec.Struct, frozen=True, gc=False):
@@ -188,7 +191,8 @@ class NodeEntry(msgspec.Struct, eq=False):
         pod_cidrs: Blocks from which its pods and its bridge get their addresses.
         start: When it was registered.
         gateways: Addresses in `pod_cidrs` that are the node's own where no pod has them: its bridge's and its tunnel's.
-        host_pods: Pods that share its addresses, by namespace and name; those that are gone, too, while remembered.
+        host_pods: Pods that share its addresses or have ports of it, by namespace and name; those that are gone, too,
+            while remembered.
     """
 
     name: str

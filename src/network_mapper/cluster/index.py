@@ -4,7 +4,8 @@ The index takes in objects one by one, in any order, from a snapshot or a watch,
 been built from the present objects at once (`changes`). Whatever changes, `on_change` is told the keys whose answers
 may have changed, so that others may keep answers: an address, or what `keys_of` says about a DNS name.
 
-Pods on the host's network have no address of their own. The node has it, and lists them (`NodeEntry.host_pods`).
+Pods on the host's network have no address of their own. The node has it, and lists them (`NodeEntry.host_pods`), with
+those that have a port of it.
 
 A pod that is gone is remembered for a while, for what was seen of it may arrive late. It answers for its time alone,
 and counts nowhere as a pod.
@@ -32,6 +33,7 @@ from network_mapper.cluster.entries import (
     ServiceEntry,
 )
 from network_mapper.cluster.names import (
+    LONGEST_ALIAS,
     MISSING,
     OUTSIDE,
     OUTSIDE_KEY,
@@ -167,6 +169,7 @@ class Index(Changes):
                 continue
             owner = claim.owner
             pods = (owner,) if isinstance(owner, PodEntry) else owner.host_pods if isinstance(owner, NodeEntry) else ()
+            pods = tuple(pod for pod in pods if pod is owner or pod.host_network)
             found += [
                 pod
                 for pod in pods
@@ -219,6 +222,9 @@ class Index(Changes):
 
     def keys_of(self, dns_name: str) -> tuple[str, ...]:
         """The keys of `on_change` that concern the answer of `name` to this; none where it cannot change."""
+        return self._keys_of(dns_name, LONGEST_ALIAS)
+
+    def _keys_of(self, dns_name: str, steps: int) -> tuple[str, ...]:
         meant = parse(dns_name, self.domain)
         if isinstance(meant, AddressName):
             return (meant.address,)
@@ -228,6 +234,9 @@ class Index(Changes):
         if not isinstance(meant, ServiceName):
             return ()
         key = service_key(meant.namespace, meant.service)
+        service = self._services.get((meant.namespace, meant.service))
+        if service is not None and service.external_name and steps:
+            return (key, *self._keys_of(service.external_name, steps - 1))
         address = from_dashes(meant.host)
         return (key,) if address is None else (key, address)
 

@@ -10,6 +10,9 @@ from typing import NamedTuple
 
 from network_mapper.cluster.address import from_dashes
 
+LONGEST_ALIAS = 8
+"""Aliases (ExternalName) that are followed one after the other; clusters' DNS servers follow about as many."""
+
 _LONGEST_HOST = 63
 """Characters of a host name: Linux has room for 64, a DNS label for 63."""
 

@@ -70,6 +70,8 @@ class ContainerPort(msgspec.Struct, rename="camel", gc=False):
 
     container_port: int = 0
     protocol: str = "TCP"
+    host_port: int | None = None
+    host_ip: str | None = msgspec.field(default=None, name="hostIP")
 
 
 class Container(msgspec.Struct, gc=False):

@@ -20,6 +20,7 @@ from network_mapper.cluster.index import (
     ServiceEntry,
     canonical,
 )
+from network_mapper.cluster.names import LONGEST_ALIAS
 from network_mapper.model import Ambiguous, Drop, External, Node, Peer, Service, ServiceRef, Workload
 from network_mapper.wire import party
 
@@ -193,11 +194,19 @@ def name_at(index: Index, name: str, instant: int) -> Server | Drop:
     """Find out whose name was looked up."""
     if not name or len(name) > 253:
         return Drop.ROW_MALFORMED
+    return _named_at(index, name, instant, LONGEST_ALIAS)
+
+
+def _named_at(index: Index, name: str, instant: int, steps: int) -> Server | Drop:
     found = index.name(name, instant)
     if isinstance(found, ServiceEntry):
         ref = ServiceRef(found.name, found.namespace)
-        peer = External(found.external_name) if found.external_name else _service_peer(found)
-        return Server(peer, ref, "", "", found.start, FOREVER)
+        if found.external_name and steps:
+            # Who asks for an alias goes on to what it stands for, which may well be a service of the cluster.
+            meant = _named_at(index, found.external_name, instant, steps - 1)
+            if isinstance(meant, Server):
+                return meant._replace(service=ref, start=max(meant.start, found.start))
+        return Server(_service_peer(found), ref, "", "", found.start, FOREVER)
     if isinstance(found, PodEntry):
         return Server(found.workload, None, found.node, "", found.start, found.end)
     if isinstance(found, Contested):

@@ -333,3 +333,43 @@ def test_a_service_without_selector_or_endpoints_is_itself(index):
     apply(index, obj("Service", "legacy", spec={"clusterIP": "10.96.0.30", "ports": [{"port": 80}]}))
     found = index.dialled("10.96.0.30", 80, "tcp", LATER).owner
     assert (found.name, found.backends) == ("legacy", ())
+
+
+# Pods that have a port of their node
+
+
+def with_host_port(name, address, port=9100, *, node_name="n1", owner="exporter", **more):
+    listed = [{"containerPort": 8080, "hostPort": port, "protocol": "TCP", **more}, {"containerPort": 8081}]
+    spec = {"nodeName": node_name, "containers": [{"name": "c", "ports": listed}]}
+    return pod(name, address, spec=spec, **owned_by("DaemonSet", owner))
+
+
+def test_a_port_that_a_pod_has_of_its_node_is_the_pod_at_that_nodes_addresses(index):
+    apply(index, with_host_port("p", "10.0.0.1"))
+    assert owner_at(index, NODE_IP, 9100) == "p"
+    assert owner_at(index, EXTERNAL_IP, 9100) == "p"
+    assert owner_at(index, OTHER_NODE_IP, 9100) == "n2"
+    assert owner_at(index, NODE_IP, 8080) == "n1"
+    assert owner_at(index, NODE_IP, 9100, "udp") == "n1"
+    assert index.at(NODE_IP, LATER).owner.name == "n1"
+    assert index.at("10.0.0.1", LATER).owner.name == "p"
+
+
+def test_a_port_of_the_nodes_loopback_is_reached_by_nobody_else(index):
+    apply(index, with_host_port("p", "10.0.0.1", hostIP="127.0.0.1"))
+    assert owner_at(index, NODE_IP, 9100) == "n1"
+
+
+def test_a_pod_with_a_port_of_its_node_does_not_speak_as_the_node(index):
+    apply(index, with_host_port("p", "10.0.0.1"))
+    assert index.hosted("p", NODE_IP, LATER) is None
+    assert index.hosted("p", "10.0.0.1", LATER).name == "p"
+
+
+def test_a_port_of_a_node_goes_with_its_pod_and_is_told(index):
+    apply(index, with_host_port("p", "10.0.0.1"))
+    told = []
+    index.on_change = told.append
+    delete(index, with_host_port("p", "10.0.0.1"))
+    assert {NODE_IP, "10.0.0.1"} <= set(told)
+    assert owner_at(index, NODE_IP, 9100) == "n1"

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 
 import pytest
-from cluster_objects import NOW, pod
+from cluster_objects import NOW, pod, service
 from kube import apply as apply_objects
 
 from network_mapper.model import Drop, Kind, Tally
@@ -95,6 +95,51 @@ def test_names_outside_and_behind_external_services_are_external(apply, edges):
     assert set(edges()) == {
         (WEB, "External:www.example.com", None, 0, "dns"),
         (WEB, "External:api.example.org", "partner", 0, "dns"),
+    }
+
+
+def alias(name, stands_for):
+    return service(name, "", 80, type="ExternalName", clusterIPs=[], externalName=stands_for)
+
+
+def lookup_of(name):
+    return report(Client("10.0.0.1", lookups=[Lookup(f"{name}.shop.svc.cluster.local", 1, 0, 0)]))
+
+
+def test_an_alias_of_a_service_is_who_is_behind_that(apply, edges, index):
+    apply_objects(index, alias("store", "db.shop.svc.cluster.local."), alias("storage", "store.shop.svc.cluster.local"))
+    apply(lookup_of("store"))
+    apply(lookup_of("storage"))
+    assert set(edges()) == {(WEB, DB, "store", 0, "dns"), (WEB, DB, "storage", 0, "dns")}
+
+
+def test_an_alias_of_nothing_and_aliases_in_a_circle_are_themselves(apply, edges, index):
+    apply_objects(index, alias("lost", "no.shop.svc.cluster.local"), alias("round", "round.shop.svc.cluster.local"))
+    apply(lookup_of("lost"))
+    apply(lookup_of("round"))
+    assert set(edges()) == {(WEB, "Service:lost", "lost", 0, "dns"), (WEB, "Service:round", "round", 0, "dns")}
+
+
+def test_an_alias_is_resolved_anew_when_what_it_stands_for_changes(apply, edges, index):
+    apply_objects(index, alias("store", "db.shop.svc.cluster.local"))
+    apply(lookup_of("store"))
+    index.delete("Service", "shop", "db")
+    apply(lookup_of("store"))
+    assert edges() == {
+        (WEB, DB, "store", 0, "dns"): (0, 0, 1, 0),
+        (WEB, "Service:store", "store", 0, "dns"): (0, 0, 1, 0),
+    }
+
+
+def test_a_port_that_a_pod_has_of_its_node_is_the_pod_wherever_it_is_dialled(apply, edges, index):
+    listed = [{"containerPort": 8080, "hostPort": 9100}]
+    exporter = pod("exporter-1", "node-b", "10.0.1.3", ("DaemonSet", "exporter"))
+    exporter["spec"]["containers"][0]["ports"] = listed
+    apply_objects(index, exporter)
+    apply(report(Client("10.0.0.1", connections=[flow("192.168.1.2", 9100), flow("192.168.1.1", 9100)])))
+    assert set(edges()) == {
+        (WEB, "DaemonSet:exporter", None, 9100, "tcp"),
+        (WEB, "Node:node-a", None, 9100, "tcp"),
     }
 
 

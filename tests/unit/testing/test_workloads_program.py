@@ -29,8 +29,9 @@ def server():
 def test_calls_of_the_start_are_made_once_reported_and_the_program_ends(server, tmp_path):
     servers, port = server
     for path, content in image.files().items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_bytes(content)
+        file = tmp_path / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
     first, *rest = image.command(sys.executable)
     calls = {"it": call(port=port, addresses=["127.0.0.1"], count=3)}
     done = subprocess.run(

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 REFERENCE = "registry.example.org/tests/workload:1"
 
-_FOLDER = "workload"
+_FOLDER = "/workload"
 _MODULES = ("__init__.py", "testing/__init__.py", "testing/dns.py", "testing/pod.py")
 
 
 def files() -> Mapping[str, bytes]:
-    """What the layer holds, by path from the root without its slash."""
+    """What the layer holds, by absolute path."""
     package = Path(network_mapper.__file__).parent
     held = {f"{_FOLDER}/network_mapper/{module}": (package / module).read_bytes() for module in _MODULES}
     return held | {f"{_FOLDER}/program.py": Path(__file__).with_name("program.py").read_bytes()}
@@ -28,4 +28,4 @@ def files() -> Mapping[str, bytes]:
 
 def command(python: str) -> list[str]:
     """The container's command; site-packages are left out, as they cost memory in each pod."""
-    return [python, "-S", "-E", f"/{_FOLDER}/program.py"]
+    return [python, "-S", "-E", f"{_FOLDER}/program.py"]
