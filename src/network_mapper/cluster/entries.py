@@ -33,7 +33,7 @@ class PodEntry(msgspec.Struct, gc=False, eq=False):
         labels: All of them; shared between pods with equal labels, so never to be changed.
         addresses: `status.podIPs`, canonical.
         ports: Declared container ports as (port, protocol), protocol in lower case.
-        node_ports: Where it is reached at its node's addresses, likewise: on its node's network all its ports, else those
+        node_ports: Where it is reached at its node's addresses, likewise: all ports on its node's network, else those
             that it has of its node (`hostPort`).
         start: From when its addresses were its own.
         end: Until when (exclusive), `FOREVER` while it lives.
