@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 from harness import objects, shells
 
@@ -30,7 +31,7 @@ def test_processes_of_a_pod_and_of_a_container_are_found(cluster, namespace):
     node = cluster.nodes["node2"]
     container = pod["status"]["containerStatuses"][0]["containerID"]
     [pid] = node.pids(container)
-    assert open(f"/proc/{pid}/cmdline").read() == "sleep\x004242\x00"  # noqa: SIM115, PTH123
+    assert Path(f"/proc/{pid}/cmdline").read_text() == "sleep\x004242\x00"
     assert len(node.pids(pod["metadata"]["uid"])) == 2  # and what holds its namespaces
 
 

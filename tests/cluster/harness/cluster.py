@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from harness import container_runtime, dns, images
 from harness.apiserver import Addresses
+from harness.cgroups import hierarchies
 from harness.control_plane import ControlPlane
 from harness.network import GATEWAY, Network, places
 from harness.node import Node
@@ -244,7 +245,8 @@ def obstacle() -> str | None:
     sandbox.extend_path()
     try:
         require(container_runtime.TOOLS)
-    except ProgramMissingError as error:
+        hierarchies()
+    except HarnessError as error:
         return str(error)
     if not container_runtime.plugins():
         return f"missing on this machine: CNI plugins; on Debian: sudo apt install {container_runtime.CNI_PACKAGE}"

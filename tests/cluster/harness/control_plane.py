@@ -9,6 +9,7 @@ so that nodes can be added around it.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ipaddress
 import itertools
@@ -267,6 +268,7 @@ class ControlPlane:
         exec_command: Sequence[str] = (),
         server: str = "",
         ca: Path | None = None,
+        embed: bool = False,
     ) -> Path:
         """Write a kubeconfig; the admin's where no credentials are given.
 
@@ -278,6 +280,7 @@ class ControlPlane:
             exec_command: Command that prints an ExecCredential.
             server: Another address, such as a proxy's.
             ca: Another authority to believe.
+            embed: Write the authority's certificate into it, for where its file is not seen.
         """
         user: dict[str, Any] = {}
         if token:
@@ -294,7 +297,11 @@ class ControlPlane:
         else:
             cert, key = (certificate or self.admin_certificate).data()
             user |= {"client-certificate-data": cert, "client-key-data": key}
-        cluster = {"server": server or self.url, "certificate-authority": str(ca or self.authority.cert)}
+        ca = ca or self.authority.cert
+        cluster = {"server": server or self.url, "certificate-authority": str(ca)}
+        if embed:
+            cluster = {**cluster, "certificate-authority-data": base64.b64encode(ca.read_bytes()).decode()}
+            del cluster["certificate-authority"]
         config = {
             "apiVersion": "v1",
             "kind": "Config",
