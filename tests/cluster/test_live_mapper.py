@@ -31,6 +31,45 @@ def workloads(mapper, namespace):
     return {(row["kind"], row["name"]): row["pods"] for row in rows}
 
 
+SNIFFER = {"labels": {"app.kubernetes.io/name": "network-mapper", "app.kubernetes.io/component": "sniffer"}}
+
+
+@pytest.fixture
+def sniffers(control_plane, namespace):
+    """A DaemonSet of sniffers."""
+    made = {**objects.daemon_set(namespace, "sniffer")}
+    made["metadata"] = {**made["metadata"], **SNIFFER}
+    return control_plane.admin.create(made)
+
+
+def enforce(control_plane, namespace, level):
+    labels = {"pod-security.kubernetes.io/enforce": level}
+    control_plane.admin.patch("namespaces", None, namespace, {"metadata": {"labels": labels}})
+
+
+@pytest.mark.usefixtures("sniffers")
+def test_status_tells_of_a_namespace_that_refuses_the_sniffers_until_it_does_not(control_plane, namespace, mapper):
+    def problems():
+        return [line for line in mapper.get("/api/v1/status")["installation"]["problems"] if namespace in line]
+
+    enforce(control_plane, namespace, "restricted")
+    (line,) = eventually(problems)
+    assert f"namespace {namespace} enforces the PodSecurity level restricted" in line
+    enforce(control_plane, namespace, "privileged")
+    eventually(lambda: not problems())
+
+
+def test_status_tells_how_many_sniffers_are_wanted_there_and_ready(control_plane, namespace, mapper, sniffers):
+    numbers = {"desiredNumberScheduled": 3, "currentNumberScheduled": 2, "numberReady": 1, "numberMisscheduled": 0}
+    control_plane.admin.set_status(sniffers, numbers)
+
+    def told():
+        sets = mapper.get("/api/v1/status")["installation"]["sniffer_sets"]
+        return [(one["desired"], one["scheduled"], one["ready"]) for one in sets if one["namespace"] == namespace]
+
+    eventually(lambda: told() == [(3, 2, 1)])
+
+
 def test_a_deployments_pods_are_it_as_long_as_they_are_there(control_plane, namespace, mapper):
     api = control_plane.admin
     api.create(objects.deployment(namespace, "web", replicas=2))

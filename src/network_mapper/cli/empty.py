@@ -134,6 +134,7 @@ def _empty_map(status: Status, where: str) -> list[str]:
             since = f" since the map was emptied {age(status.now - status.reset_at)} ago" if status.reset_at else " yet"
             lines.append(f"They have seen no connection and no lookup{since}.")
     lines += [f"Cluster: {clean(problem)}" for problem in status.cluster.problems[:_SHOWN]]
+    lines += [f"Installation: {clean(problem)}" for problem in status.installation.problems[:_SHOWN]]
     return lines
 
 

@@ -170,14 +170,32 @@ def _nodes(status: Status) -> list[str]:
     """Which nodes are watched, as far as the mapper knows the cluster's nodes."""
     from network_mapper.export.labels import clean  # noqa: PLC0415  --help needs no model
 
-    # Older mappers do not name the nodes that are covered.
-    total = max(status.cluster.nodes, len(status.uncovered_nodes) + len(status.covered_nodes))
+    total = len(status.uncovered_nodes) + len(status.covered_nodes)  # without those that no sniffer can watch
     if not total:
         return []
     lines = [f"Nodes: {total - len(status.uncovered_nodes)} of {total} watched"]
-    if status.uncovered_nodes:
-        lines.append(f"  Without a sniffer: {', '.join(clean(node) for node in status.uncovered_nodes)}")
+    by_reason: dict[str, list[str]] = {}
+    for node in status.uncovered_nodes:
+        by_reason.setdefault(status.installation.reasons.get(node, ""), []).append(clean(node))
+    for reason, nodes in by_reason.items():
+        lines.append(f"  Without a sniffer: {', '.join(nodes)}{f' ({clean(reason)})' if reason else ''}")
     return lines
+
+
+def _installation(status: Status) -> list[str]:
+    """How this is installed in the cluster, where the mapper knows."""
+    from network_mapper.export.labels import clean  # noqa: PLC0415  --help needs no model
+
+    installed = status.installation
+    level = f", which enforces PodSecurity {clean(installed.pod_security)}" if installed.pod_security else ""
+    lines = [f"  Mapper in namespace {clean(installed.namespace)}{level}"] if installed.namespace else []
+    lines += [
+        f"  DaemonSet {clean(one.namespace)}/{clean(one.name)}: {one.desired} wanted, {one.scheduled} there, "
+        f"{one.ready} ready"
+        for one in installed.sniffer_sets
+    ]
+    lines += [f"  Problem: {clean(problem)}" for problem in installed.problems]
+    return ["Installed:", *lines] if lines else []
 
 
 def _sources(status: Status) -> list[str]:
@@ -225,7 +243,7 @@ def _resources(status: Status) -> list[str]:
 def render(status: Status, where: str, *, wide: bool = False) -> str:
     """The status as text for people; `where` the mapper answered, and with `wide` what each part has seen and read."""
     lines = [*_mapper(status, where), *_cluster(status), *_sniffers(status), *_senders(status.senders, status.now)]
-    lines += _nodes(status)
+    lines += [*_nodes(status), *_installation(status)]
     if wide:
         lines += [*_sources(status), *_resources(status)]
     return "\n".join(lines) + "\n"

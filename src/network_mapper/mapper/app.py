@@ -222,7 +222,8 @@ class Doors:
         return _json(query.workloads_document(self._state, wanted))
 
     async def _status(self, _: Request) -> Response:
-        return _json(query.status_document(self._state, self._cluster.status(), self._clock()))
+        cluster = self._cluster
+        return _json(query.status_document(self._state, cluster.status(), self._clock(), cluster.installation()))
 
     async def _reset(self, request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from network_mapper.cluster.index import Index
+    from network_mapper.cluster.installation import Installation
     from network_mapper.cluster.live.cluster import LiveCluster
     from network_mapper.cluster.live.report import Totals
     from network_mapper.cluster.snapshot import Snapshot
@@ -32,6 +33,9 @@ class Cluster(Protocol):
 
     def totals(self) -> Totals | None:
         """What following the API has come to; None where nothing is followed."""
+
+    def installation(self) -> Installation | None:
+        """How this program is installed there; None where files do not tell."""
 
 
 class ReadCluster:
@@ -56,6 +60,9 @@ class ReadCluster:
     def totals(self) -> None:
         """Nothing is followed."""
 
+    def installation(self) -> None:
+        """A snapshot may be any cluster's."""
+
 
 class FollowedCluster:
     """A cluster that is followed through its API.
@@ -63,13 +70,17 @@ class FollowedCluster:
     Args:
         index: What is kept equal to the cluster.
         live: Keeps it so.
+        installed: Through which it does.
         server: URL of the API.
         on_synced: Called once, as soon as addresses can be resolved and before the first report is taken.
     """
 
-    def __init__(self, index: Index, live: LiveCluster, server: str, on_synced: Callable[[], None]) -> None:
+    def __init__(
+        self, index: Index, live: LiveCluster, installed: Installation, server: str, on_synced: Callable[[], None]
+    ) -> None:
         self._index = index
         self._live = live
+        self._installed = installed
         self._server = server
         self._on_synced = on_synced
         self._ready = False
@@ -118,6 +129,10 @@ class FollowedCluster:
     def totals(self) -> Totals:
         """What following the API has come to."""
         return self._live.totals()
+
+    def installation(self) -> Installation:
+        """How this program is installed there."""
+        return self._installed
 
 
 def _status(index: Index, source: str, problems: list[str]) -> ClusterStatus:

@@ -12,7 +12,9 @@ from network_mapper.model import Ambiguous, Service, Workload
 from network_mapper.store.database import COUNTS, counts_between
 from network_mapper.wire.api import (
     ClusterStatus,
+    InstallationStatus,
     MapDocument,
+    SnifferSetStatus,
     Status,
     WorkloadRow,
     WorkloadsDocument,
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from network_mapper.cluster.index import Index
+    from network_mapper.cluster.installation import Installation
     from network_mapper.mapper.graph import Entry
     from network_mapper.mapper.state import State
     from network_mapper.model import Edge, Peer
 
 
 _MOST_IGNORED = 16
+_MOST_REASONS = 100
 _LONGEST_NAME = 64
 
 
@@ -145,10 +149,12 @@ def workloads_document(state: State, wanted: Filter) -> WorkloadsDocument:
     )
 
 
-def status_document(state: State, cluster: ClusterStatus, now: int) -> Status:
+def status_document(state: State, cluster: ClusterStatus, now: int, installation: Installation | None = None) -> Status:
     """The state of everything."""
     watching = state.senders.watched_nodes(state.index, now)
-    covered = [node for node in state.index.nodes() if node in watching or state.coverage.is_connected(node, now)]
+    nodes = [node for node in state.index.nodes() if installation is None or installation.runs_sniffers(node)]
+    covered = [node for node in nodes if node in watching or state.coverage.is_connected(node, now)]
+    uncovered = [node for node in nodes if node not in covered]
     return Status(
         version=__version__,
         store=state.store,
@@ -161,10 +167,22 @@ def status_document(state: State, cluster: ClusterStatus, now: int) -> Status:
         merged=state.merged,
         drops={reason.value: count for reason, count in sorted(state.drops.items())},
         sniffers=state.coverage.status(now),
-        uncovered_nodes=[node for node in state.index.nodes() if node not in covered],
+        uncovered_nodes=uncovered,
         cluster=cluster,
         covered_nodes=covered,
         senders=state.senders.status(state.index, now),
+        installation=_installation(installation, uncovered) if installation else InstallationStatus(),
+    )
+
+
+def _installation(installation: Installation, uncovered: list[str]) -> InstallationStatus:
+    return InstallationStatus(
+        namespace=installation.namespace,
+        pod_security=installation.pod_security,
+        sniffer_sets=[SnifferSetStatus(*one) for one in installation.sniffer_sets()],
+        other_mappers=installation.others(),
+        problems=installation.problems(),
+        reasons={node: installation.reason(node) for node in uncovered[:_MOST_REASONS]},
     )
 
 

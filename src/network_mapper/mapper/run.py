@@ -18,6 +18,7 @@ from network_mapper import __version__
 from network_mapper.cluster import domain
 from network_mapper.cluster.identity import IdentityKeys
 from network_mapper.cluster.index import Index
+from network_mapper.cluster.installation import Installation
 from network_mapper.cluster.live.cluster import LiveCluster
 from network_mapper.cluster.snapshot import SnapshotError, load
 from network_mapper.kube.client import ApiClient
@@ -130,10 +131,12 @@ def _cluster_is_known(settings: MapperSettings, state: State, source: str, probl
 async def _serve_followed(settings: MapperSettings, state: State, listeners: Listeners, access: Access) -> int:
     """Serve while the cluster is followed."""
     client = ApiClient(access)
-    live = LiveCluster(client, state.index, keys=state.index.keys)
+    installed = Installation(state.index, access.namespace if access.inside else "")
+    live = LiveCluster(client, installed, keys=state.index.keys)
     cluster = FollowedCluster(
         state.index,
         live,
+        installed,
         access.server,
         lambda: _cluster_is_known(settings, state, access.server, live.problems()),
     )

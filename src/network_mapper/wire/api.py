@@ -150,6 +150,44 @@ class ResourceStatus(msgspec.Struct):
     grant: str
 
 
+class SnifferSetStatus(msgspec.Struct):
+    """A DaemonSet of sniffers.
+
+    Attributes:
+        namespace: Of the DaemonSet.
+        name: Likewise.
+        desired: Nodes that should have a pod of it.
+        scheduled: Nodes that have one.
+        ready: Nodes on which it is ready.
+    """
+
+    namespace: str
+    name: str
+    desired: int
+    scheduled: int
+    ready: int
+
+
+class InstallationStatus(msgspec.Struct):
+    """How this program is installed in the cluster it follows.
+
+    Attributes:
+        namespace: Of the mapper's own pod; empty where it runs outside.
+        pod_security: The level of the Pod Security Standards that this namespace enforces by its label, or empty.
+        sniffer_sets: The DaemonSets of its sniffers.
+        other_mappers: Services of other mappers in this cluster, as `namespace/name`.
+        problems: What stands in the way at present, a line each.
+        reasons: Of nodes that are not watched: why, as far as the cluster's objects tell.
+    """
+
+    namespace: str = ""
+    pod_security: str = ""
+    sniffer_sets: list[SnifferSetStatus] = []
+    other_mappers: list[str] = []
+    problems: list[str] = []
+    reasons: dict[str, str] = {}
+
+
 class ClusterStatus(msgspec.Struct):
     """What the mapper knows of the cluster, and where from.
 
@@ -193,10 +231,12 @@ class Status(msgspec.Struct):
         merged: Rows that went into the map.
         drops: The other rows, by `model.Drop`.
         sniffers: By node name.
-        uncovered_nodes: Nodes of the cluster that no connected sniffer watches, and no sender that `watches`.
+        uncovered_nodes: Nodes of the cluster that no connected sniffer watches, and no sender that `watches`; without
+            those that no sniffer can watch, as it is made for Linux.
         cluster: The Kubernetes side.
         covered_nodes: The others.
         senders: Who reports in GraphQL, by address.
+        installation: How all this is installed in the cluster.
     """
 
     version: str
@@ -214,6 +254,7 @@ class Status(msgspec.Struct):
     cluster: ClusterStatus
     covered_nodes: list[str] = []
     senders: list[SenderStatus] = []
+    installation: InstallationStatus = msgspec.field(default_factory=InstallationStatus)
 
 
 class ResetDocument(msgspec.Struct):

@@ -71,6 +71,7 @@ class StubMapper:
                 SnifferStatus("node-b", "", "b2", NOW - 300_000, NOW - 90_000, 7, False, {}, {"ring_overflow": 12}),
             ],
             uncovered_nodes=["node-b", "node-c"],
+            covered_nodes=["node-a"],
             cluster=ClusterStatus("snapshot cluster.yaml", 12, 11, 3, 10, ["2 pods share 10.0.0.9"]),
         )
 

@@ -48,6 +48,13 @@ def test_a_mapper_in_a_cluster_is_no_address_for_a_sniffer(mapper):
     assert lines[1].endswith("network-mapper sniffer --mapper-url URL")
 
 
+def test_what_stands_in_the_way_of_the_sniffers_is_told(mapper):
+    mapper.status.edges, mapper.status.sniffers, mapper.status.drops = 0, [], {}
+    mapper.status.installation.problems = ["namespace maps refuses the sniffers"]
+    lines = empty.explain(Source(mapper.status), answer_of(), Selection())
+    assert "Installation: namespace maps refuses the sniffers" in lines
+
+
 def test_many_namespaces_do_not_bury_the_sentence():
     edges = [Edge(Workload("w", f"namespace-{n:03}", "Pod"), REDIS, None, 80, "tcp", 1) for n in range(100)]
     (line,) = empty.unmatched(Source(None, *edges), answer_of(), Selection(namespaces=("zzz",)))

@@ -2,7 +2,7 @@ import json
 
 import yaml
 
-from network_mapper.wire.api import ResourceStatus, SenderStatus
+from network_mapper.wire.api import InstallationStatus, ResourceStatus, SenderStatus, SnifferSetStatus
 
 NOW = 1_800_000_000_000
 
@@ -55,20 +55,38 @@ def test_only_rows_add_up_to_the_rows(ask, mapper):
 
 def test_text_of_a_mapper_that_nobody_reports_to(ask, mapper):
     mapper.status.sniffers, mapper.status.watching_since = [], 0
-    mapper.status.uncovered_nodes = ["node-a", "node-b", "node-c"]
+    mapper.status.uncovered_nodes, mapper.status.covered_nodes = ["node-a", "node-b", "node-c"], []
     out = ask("status").out
     assert "nobody watches yet" in out
     assert out.endswith("Sniffers: none yet\nNodes: 0 of 3 watched\n  Without a sniffer: node-a, node-b, node-c\n")
 
 
 def test_a_cluster_without_nodes_has_no_word_about_them(ask, mapper):
-    mapper.status.uncovered_nodes, mapper.status.cluster.nodes = [], 0
+    mapper.status.uncovered_nodes, mapper.status.covered_nodes = [], []
     assert "Nodes:" not in ask("status").out
 
 
-def test_nodes_that_the_mapper_names_as_covered_count(ask, mapper):
-    mapper.status.covered_nodes, mapper.status.cluster.nodes = ["node-a", "node-d"], 0
-    assert "Nodes: 2 of 4 watched\n" in ask("status").out
+def test_why_nodes_are_not_watched_is_told_once_a_reason(ask, mapper):
+    mapper.status.uncovered_nodes = ["node-b", "node-c", "node-d"]
+    mapper.status.installation.reasons = {"node-b": "refused", "node-d": "refused"}
+    assert ("  Without a sniffer: node-b, node-d (refused)\n  Without a sniffer: node-c\n") in ask("status").out
+
+
+def test_how_all_is_installed_is_told_where_the_mapper_knows(ask, mapper):
+    mapper.status.installation = InstallationStatus(
+        "maps", "restricted", [SnifferSetStatus("maps", "sniffer", 3, 2, 1)], ["other/mapper"], ["two mappers"]
+    )
+    assert ask("status").out.endswith(
+        "Installed:\n"
+        "  Mapper in namespace maps, which enforces PodSecurity restricted\n"
+        "  DaemonSet maps/sniffer: 3 wanted, 2 there, 1 ready\n"
+        "  Problem: two mappers\n"
+    )
+
+
+def test_nodes_that_no_sniffer_can_watch_do_not_count(ask, mapper):
+    mapper.status.uncovered_nodes, mapper.status.cluster.nodes = ["node-b"], 3
+    assert "Nodes: 1 of 2 watched\n" in ask("status").out
 
 
 def test_a_sniffer_of_another_version_is_marked(ask, mapper):
@@ -105,6 +123,7 @@ def test_names_cannot_act_on_the_terminal(ask, mapper):
         sniffer.node = sniffer.agent = sniffer.version = bad
         sniffer.sources, sniffer.drops = {bad: 1}, {bad: 1}
         sniffer.capture = sniffer.capture_reason = bad
+    status.installation = InstallationStatus(bad, bad, [SnifferSetStatus(bad, bad, 1, 1, 1)], [], [bad], {bad: bad})
     status.senders = [SenderStatus(bad, bad, bad, bad, {bad: 5}, NOW, True)]
     out = ask("status", "-o", "wide").out
     assert "\x07" not in out

@@ -6,6 +6,8 @@ import pytest
 from cluster_objects import NOW, pod
 from kube import apply as apply_objects
 
+from network_mapper.cluster.installation import Installation
+from network_mapper.cluster.objects import NODE, Node, ObjectMeta
 from network_mapper.mapper import query
 from network_mapper.model import Tally, Workload
 from network_mapper.wire.api import ClusterStatus
@@ -117,6 +119,22 @@ def test_versions_and_clocks_of_sniffers_are_told(state, seen):
         ("node-b", "something", "", 0),
     ]
     assert (status.covered_nodes, status.uncovered_nodes) == (["node-a", "node-b"], [])
+
+
+def test_how_a_node_is_watched_is_told(state, seen):
+    seen("10.0.0.1", node="node-a", capture="sockets", capture_reason="packets need CAP_NET_RAW")
+    (sniffer,) = query.status_document(state, ClusterStatus("files", 0, 0, 0, 0, []), NOW).sniffers
+    assert (sniffer.capture, sniffer.capture_reason) == ("sockets", "packets need CAP_NET_RAW")
+
+
+def test_a_node_that_no_sniffer_can_watch_is_not_missing_one_and_others_have_a_reason(state, index):
+    installed = Installation(index, "maps")
+    windows = Node(ObjectMeta(name="node-b", labels={"kubernetes.io/os": "windows"}))
+    installed.apply(NODE, windows)
+    status = query.status_document(state, ClusterStatus("api", 0, 0, 0, 0, []), NOW, installed)
+    assert (status.covered_nodes, status.uncovered_nodes) == ([], ["node-a"])
+    assert status.installation.reasons == {"node-a": "no DaemonSet of sniffers is installed"}
+    assert status.installation.namespace == "maps"
 
 
 def test_a_node_whose_sniffer_speaks_graphql_is_covered_for_some_minutes(state, index):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
 
+from network_mapper.cluster.installation import DECODED
 from network_mapper.cluster.objects import INDEXED, Object, Owner
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Codec:
     """The decoders of one kind."""
 
     def __init__(self, group_kind: str) -> None:
-        wanted = INDEXED.get(group_kind, Owner)
+        wanted = INDEXED.get(group_kind) or DECODED.get(group_kind, Owner)
         self._item: msgspec.json.Decoder[Object] = msgspec.json.Decoder(wanted)
         self._page: msgspec.json.Decoder[Page[Object]] = msgspec.json.Decoder(Page[wanted])  # type: ignore[valid-type]  # a type by table
         self.event: Callable[[bytes], Event[Object]] = msgspec.json.Decoder(Event[wanted]).decode  # type: ignore[valid-type]  # likewise
@@ -173,5 +174,5 @@ def continue_of(body: bytes) -> str:
 
 @functools.lru_cache(maxsize=256)
 def codec(group_kind: str) -> Codec:
-    """The decoders of a kind; those of all owners are equal, so they are one."""
-    return Codec(group_kind) if group_kind in INDEXED or not group_kind else codec("")
+    """The decoders of a kind; those of nearly all owners are equal, so they are one."""
+    return Codec(group_kind) if not group_kind or group_kind in INDEXED or group_kind in DECODED else codec("")

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from network_mapper.cluster import objects
+from network_mapper.cluster import installation, objects
 
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 """Accept header of a list of which only metadata matters; a server that cannot do that sends the whole objects."""
@@ -56,7 +56,7 @@ class Resource(msgspec.Struct, frozen=True):
     @property
     def metadata_only(self) -> bool:
         """Whether nothing but the objects' metadata is needed."""
-        return self.group_kind not in objects.INDEXED
+        return self.group_kind not in objects.INDEXED and self.group_kind != installation.DAEMON_SET
 
     @property
     def grant(self) -> str:
