@@ -5,25 +5,17 @@ cluster, the version. They are written from the code, into the chart's own files
 needs nothing else. What each value means stands once, as the comment above it in values.yaml; the schema's descriptions
 and docs/chart.md are taken from there. Types and bounds of values that are not settings stand in values.schema.json.
 
-    python tools/chart.py write           # after a change of settings, of what is read, of comments, or of the version
-    python tools/chart.py package FOLDER  # the chart as an archive, the same bytes from the same tree
+    python tools/chart.py   # after a change of settings, of what is read, of comments, or of the version
 """
 
 from __future__ import annotations
 
-import argparse
-import gzip
-import io
 import json
 import re
-import sys
-import tarfile
 import textwrap
 import typing
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import dist
 import yaml
 from wheels import ROOT
 
@@ -33,7 +25,9 @@ from network_mapper.mapper.settings import MapperSettings
 from network_mapper.settings import LogSettings, Setting, settings_of
 from network_mapper.sniffer.settings import SnifferSettings
 
-if typing.TYPE_CHECKING:
+if TYPE_CHECKING:
+    from pathlib import Path
+
     import msgspec
 
 CHART = ROOT / "charts" / "network-mapper"
@@ -159,7 +153,7 @@ def rules_template() -> str:
                     f"  resources: [{', '.join(plurals)}]",
                     f"  verbs: [{', '.join(rule['verbs'])}]",
                 ]
-    blocks = ["{{/* Made by `python tools/chart.py write` from what the mapper reads. */}}"]
+    blocks = ["{{/* Made by `python tools/chart.py` from what the mapper reads. */}}"]
     blocks += [f'{{{{- define "{name}" -}}}}\n' + "\n".join(lines) + "\n{{- end }}" for name, lines in parts.items()]
     return "\n\n".join(blocks) + "\n"
 
@@ -274,29 +268,14 @@ def files() -> dict[Path, str]:
     }
 
 
-def package(folder: Path) -> Path:
-    """The chart as an archive that Helm installs; the same bytes from the same tree."""
-    moment = dist.epoch()
+def contents() -> dict[str, bytes]:
+    """The files of the chart's archive by name, which `dist.tar` packs as `network-mapper-VERSION.tgz`."""
     left_out = {"ci", ".helmignore"}
-    content = {
+    return {
         f"{CHART.name}/{file.relative_to(CHART).as_posix()}": file.read_bytes()
         for file in CHART.rglob("*")
         if file.is_file() and file.relative_to(CHART).parts[0] not in left_out
     }
-    packed = io.BytesIO()
-    with (
-        gzip.GzipFile(filename="", fileobj=packed, mode="wb", mtime=moment) as stream,
-        tarfile.open(fileobj=stream, mode="w", format=tarfile.GNU_FORMAT) as archive,
-    ):
-        first = f"{CHART.name}/Chart.yaml"  # Helm looks for it at the beginning
-        for name in sorted(content, key=lambda name: (name != first, name)):
-            info = tarfile.TarInfo(name)
-            info.size, info.mtime, info.mode = len(content[name]), moment, 0o644
-            archive.addfile(info, io.BytesIO(content[name]))
-    target = folder / f"{CHART.name}-{__version__}.tgz"
-    folder.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(packed.getvalue())
-    return target
 
 
 _INTRODUCTION = """\
@@ -329,20 +308,11 @@ are a number, or text such as `500ms` or `1h30m`.
 """
 
 
-def main(arguments: list[str]) -> int:
-    """Do the step that is asked for."""
-    parser = argparse.ArgumentParser(description="Write what the Helm chart has from the code, or pack it.")
-    steps = parser.add_subparsers(dest="step", required=True)
-    steps.add_parser("write", help="write the chart's generated parts and docs/chart.md")
-    steps.add_parser("package", help="pack the chart").add_argument("folder", type=Path)
-    given = parser.parse_args(arguments)
-    if given.step == "package":
-        print(package(given.folder))
-        return 0
+def write() -> None:
+    """Write the chart's generated parts and docs/chart.md."""
     for file, text in files().items():
         file.write_text(text, encoding="utf-8", newline="\n")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    write()

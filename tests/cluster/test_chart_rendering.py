@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import chart
+import dist
 import kubernetes
 import pytest
 import yaml
-from helm import CHART, VALUE_SETS, Helm, HelmError, container, environment, one, pod
+from helm import CHART, NAMESPACE, RELEASE, VALUE_SETS, Helm, HelmError, container, environment, one, pod
 
 from network_mapper.cluster.live import resources
 from network_mapper.cluster.own import is_own
@@ -14,7 +15,7 @@ from network_mapper.mapper.settings import MapperSettings
 from network_mapper.settings import LogSettings, load
 from network_mapper.sniffer.settings import SnifferSettings
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # Helm may still be built when the first of these is due
 
 sets = pytest.mark.parametrize("values", VALUE_SETS, ids=lambda path: path.name.removesuffix("-values.yaml"))
 CONTROLLERS = {"mapper": "Deployment", "sniffer": "DaemonSet"}
@@ -95,6 +96,15 @@ def test_variables_are_each_set_once_and_read_by_the_program(helm, values):
             assert len(names) == len(set(names))
             load(settings, {}, environment(found, kind))
             load(LogSettings, {}, environment(found, kind))
+
+
+def test_the_packed_chart_renders_the_same(helm, tmp_path):
+    first, second = (dist.tar(chart.contents(), "", moment=0) for _ in range(2))
+    assert first == second
+    packed = tmp_path / "network-mapper.tgz"
+    packed.write_bytes(first)
+    where = ("--namespace", NAMESPACE, "--kube-version", kubernetes.version())
+    assert helm.run("template", RELEASE, packed, *where) == helm.template()
 
 
 def granted(found):

@@ -18,7 +18,7 @@ from model_mapper import ModelMapper
 
 from network_mapper.cluster.live import resources
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]  # Helm may still be built when the first of these is due
 
 STRICT = {"dryRun": "All", "fieldValidation": "Strict"}
 LEVEL = "pod-security.kubernetes.io/enforce"
@@ -103,11 +103,11 @@ def test_the_server_takes_every_object(helm, definitions, control_plane, namespa
         assert made["metadata"]["labels"].items() >= item["metadata"]["labels"].items()
 
 
-@pytest.mark.parametrize("values", [path for path in VALUE_SETS if path.name.startswith(("default", "everything"))])
+@pytest.mark.parametrize("values", ["default", "everything"])
 def test_an_installation_comes_is_changed_and_goes_without_a_trace(helm, definitions, control_plane, namespace, values):
     api = control_plane.admin
     where = ("--namespace", namespace)
-    release = "map-of-tests"
+    release, values = "map-of-tests", CHART / "ci" / f"{values}-values.yaml"
     helm.run("install", release, CHART, *where, "--values", values)
     found = objects(helm.run("get", "manifest", release, *where))
     for item in found:
@@ -214,7 +214,9 @@ def test_a_mapper_with_the_rights_of_the_chart_is_ready_and_misses_nothing(
     mapper = ModelMapper(tmp_path, None, "--kubeconfig", str(config)).start().wait_ready()
     status = json.loads(mapper.client.request("GET", "/api/v1/status").body)
     assert mapper.stop()[0] == 0
-    assert not [kind for kind in status["cluster"]["resources"] if kind.get("problem")]
+    states = {found["resource"]: found["state"] for found in status["cluster"]["resources"]}
+    assert {"pods", "deployments.apps", "cronjobs.batch", "namespaces"} <= states.keys()
+    assert set(states.values()) <= {"watching", "listing", "absent"}
 
 
 # What Helm says afterwards

@@ -1,4 +1,4 @@
-{{/* Made by `python tools/chart.py write` from what the mapper reads. */}}
+{{/* Made by `python tools/chart.py` from what the mapper reads. */}}
 
 {{- define "network-mapper.rules" -}}
 - apiGroups: [""]
