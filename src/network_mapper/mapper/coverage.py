@@ -40,12 +40,14 @@ class Sniffer(msgspec.Struct):
         heard: When that came, on the mapper's clock.
         reports: Reports heard since the mapper started.
         watched: From when until when its last starts watched, milliseconds since the epoch, by start.
+        joined: When a start was first heard of that had told its earlier reports to another map, by start.
     """
 
     report: Report
     heard: int
     reports: int
     watched: dict[str, tuple[int, int]]
+    joined: dict[str, int] = {}
 
 
 class Coverage:
@@ -57,6 +59,7 @@ class Coverage:
         """By node and start, the newest start last: the highest sequence whose effect is in the map."""
         self._changed: dict[tuple[str, str], int] = {}
         """By node and start: when a sequence was counted that the store does not have yet."""
+        self._since = 0
         self._presumed: dict[str, int] = {}
         """Nodes that were watched before a restart, and until when that is believed without a word from them."""
 
@@ -98,15 +101,24 @@ class Coverage:
             del self.sniffers[quietest]
             self._counted.pop(quietest, None)
         watched = known.watched if known else {}
+        is_new = report.boot not in watched
         _, until = watched.pop(report.boot, (0, 0))
         newest = report.watched_until or now
+        joined = known.joined if known else {}
+        if is_new and report.sequence > 1 and report.boot not in self._counted.get(report.node, ()):
+            joined[report.boot] = now
         watched[report.boot] = (report.started, max(until, newest, now if now - newest <= SKEW else 0))
         while len(watched) > _BOOTS_KEPT:
-            del watched[next(iter(watched))]
+            oldest = next(iter(watched))
+            del watched[oldest]
+            joined.pop(oldest, None)
+        if report.started > 0:
+            since = max(report.started, joined.get(report.boot, 0))
+            self._since = min(self._since or since, since)
         head = msgspec.structs.replace(report, clients=[])
         if known is not None and known.report.boot == report.boot and report.sequence < known.report.sequence:
             head = known.report
-        self.sniffers[report.node] = Sniffer(head, now, known.reports + 1 if known else 1, watched)
+        self.sniffers[report.node] = Sniffer(head, now, known.reports + 1 if known else 1, watched, joined)
 
     def covers(self, node: str, instant: int, now: int) -> bool:
         """Whether a sniffer watched this node at that time, which is now where another node's clock is ahead."""
@@ -139,10 +151,17 @@ class Coverage:
         for row in sequences:
             self._changed.setdefault((row.node, row.boot), row.heard)
 
+    def restore_since(self, since: int) -> None:
+        """Take over what `since` said before a restart; 0 when it is not known."""
+        self._since = min(self._since or since, since or self._since)
+
     def since(self, reset_at: int) -> int:
-        """When the first of the present sniffers began to watch, but not before the last reset; 0 when none has."""
-        starts = [sniffer.report.started for sniffer in self.sniffers.values() if sniffer.report.started > 0]
-        return max(min(starts), reset_at) if starts else 0
+        """From when on the map has what its first sniffer saw, but not before the last reset; 0 when none has watched.
+
+        A sniffer that told the beginning to another map, as after a mapper's pod is replaced that has no volume, counts
+        from when this map first heard of it.
+        """
+        return max(self._since, reset_at) if self._since else 0
 
     def status(self, now: int) -> list[SnifferStatus]:
         """Every sniffer, by node name."""

@@ -430,7 +430,9 @@ def test_a_reset_during_a_write_that_fails_leaves_nothing_of_before_for_the_next
 
 
 def test_a_reset_says_since_when_the_map_had_watched_which_then_begins_anew(apply, state):
-    apply(report(Client("10.0.0.1", connections=[flow("10.0.1.2")])))
+    first = report(Client("10.0.0.1", connections=[flow("10.0.1.2")]))
+    first.sequence = 1
+    apply(first)
     assert state.coverage.since(state.reset_at) == NOW - 60_000
     emptied = asyncio.run(reset(state))
     assert (emptied.since, emptied.at) == (NOW - 60_000, NOW)
