@@ -28,7 +28,7 @@ from harness.pki import Authority, Certificate, signing_key
 from harness.processes import Workspace, require, stop_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from harness.audit import ApiRequest
@@ -195,8 +195,17 @@ class ControlPlane:
         """End the API server and start it again, as the same server on the same port."""
         if kill:
             self.apiserver.daemon.wait(0)
+        with self.apiserver_away():
+            pass
+
+    @contextlib.contextmanager
+    def apiserver_away(self) -> Iterator[None]:
+        """End the API server, and start it again at the end of the `with` block."""
         self.apiserver.daemon.stop(STOPPING)
-        self.apiserver.start(self._ready)
+        try:
+            yield
+        finally:
+            self.apiserver.start(self._ready)
 
     def requests(self, user: str | None = None) -> list[ApiRequest]:
         """What was asked so far, by all or by one user, where that is logged (`audited`).

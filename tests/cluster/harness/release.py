@@ -86,3 +86,8 @@ class Release:
     def map(self, *options: str) -> dict[str, Any]:
         """The document of `list --all -o json`."""
         return dict(json.loads(self.cli("list", "--all", "-o", "json", *options).stdout))
+
+    def rollback(self) -> str:
+        """Run `helm rollback` to the revision before; returns what it prints."""
+        command = [str(kubernetes.tool("helm")), "rollback", NAME, "--namespace", self.namespace]
+        return self.cluster.run(command).stdout

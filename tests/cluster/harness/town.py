@@ -1,0 +1,255 @@
+"""Workloads that are silent until a test lets one connect, and the map that must come of it.
+
+A call is made in the network of the client's pod by a process of the test, at once and in a known number. It needs no
+API server, so it works while that is away, and nothing repeats it: what a map shows after a fault was either kept, or
+is a connection that is still open. Each call takes a port of its own, so each has an edge of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from harness.processes import HarnessError
+from harness.workloads import judge, manifests
+from harness.workloads import image as workload_image
+from harness.workloads.manifests import Pods
+from harness.workloads.running import Workloads
+from network_mapper.http_client import HttpClient
+from network_mapper.model import Workload
+from network_mapper.testing import truth
+from network_mapper.testing.truth import Numbers, TrueEdge
+from network_mapper.wire.api import MapDocument, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from harness.cluster import Cluster
+    from harness.objects import Object
+    from harness.release import Release
+    from network_mapper.model import Edge
+
+PYTHON = "/usr/bin/python3.11"
+PORTS = range(8001, 8041)
+_TARGET = 7000
+_POLL = 0.1
+_CLIENT = """
+import socket, sys
+address, port, count, hold = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), len(sys.argv) > 4
+held = []
+for _ in range(count):
+    connection = socket.create_connection((address, port), 5)
+    connection.sendall(b"hello\\n")
+    if connection.recv(16) != b"ok\\n":
+        sys.exit("the server said something else")
+    if hold:
+        held.append(connection)
+    else:
+        connection.close()
+print("made", flush=True)
+if hold:
+    sys.stdin.read()
+"""
+
+
+class Town:
+    """A client and a server on each node, `client-NODE` and `server-NODE`, each server behind a Service of its name.
+
+    Args:
+        cluster: Where; it must have the image of the workloads.
+        namespace: Of its own, made and removed here.
+
+    Attributes:
+        truth: What was done so far: the edges that a map must show, with their connections.
+    """
+
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.cluster, self.namespace = cluster, namespace
+        self.truth: dict[TrueEdge, Numbers] = {}
+        self._ports = iter(PORTS)
+        self._families = itertools.cycle((0, 1))
+        self._services: dict[str, list[str]] = {}
+        self._held: list[subprocess.Popen[str]] = []
+        self._workloads = Workloads(cluster.admin, [namespace])
+
+    def __enter__(self) -> Self:
+        self.cluster.plane.make_namespace(self.namespace)
+        image = manifests.Image(workload_image.REFERENCE, tuple(workload_image.command(PYTHON)))
+        for node in self.cluster.nodes:
+            client = Pods(app=f"client-{node}", node=node)
+            server = Pods(app=f"server-{node}", node=node, listen=(_TARGET,))
+            for pods in (client, server):
+                self.cluster.admin.create(manifests.deployment(image, self.namespace, pods))
+            service = manifests.service(self.namespace, server.app, dict.fromkeys(PORTS, _TARGET))
+            self._services[node] = self.cluster.admin.create(service)["spec"]["clusterIPs"]
+        self.wait_ready()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hang_up()
+        self.cluster.plane.remove_namespace(self.namespace, wait=True)
+
+    def wait_ready(self) -> None:
+        """Wait until every pod runs and every node forwards to the servers."""
+        self._workloads.wait_ready(2 * len(self.cluster.nodes))
+
+    def pod(self, app: str) -> Object:
+        """The pod of a workload."""
+        [found] = self._workloads.pods(f"{self.namespace}/{app}")
+        return found
+
+    def replace(self, app: str) -> None:
+        """Let the pod of a workload be another one."""
+        old = self.pod(app)["metadata"]
+        self.cluster.admin.delete("pods", self.namespace, old["name"])
+
+        def replaced() -> bool:
+            return all(pod["metadata"]["uid"] != old["uid"] for pod in self._workloads.pods(f"{self.namespace}/{app}"))
+
+        self.cluster.admin.wait(f"another pod of {app}", replaced)
+        self.wait_ready()
+
+    def place(self, client: str) -> list[str]:
+        """The prefix that runs a program in the network of a client's pod; it is good as long as the pod."""
+        node = client.removeprefix("client-")
+        pids = self.cluster.nodes[node].pids(self.pod(client)["metadata"]["uid"])
+        return ["nsenter", f"--net=/proc/{pids[0]}/ns/net", "--"]
+
+    def call(
+        self, client: str, server: str, count: int = 3, *, hold: bool = False, place: list[str] | None = None
+    ) -> TrueEdge:
+        """Connect so many times from the node `client` to the server on the node `server`; returns the edge.
+
+        Args:
+            client: Node of the client.
+            server: Node of the server.
+            count: Connections.
+            hold: Leave them open until `hang_up`.
+            place: See `place`, where the API server cannot be asked.
+        """
+        port = next(self._ports)
+        address = self._services[server][next(self._families)]
+        prefix = place or self.place(f"client-{client}")
+        argv = [*prefix, sys.executable, "-I", "-S", "-c", _CLIENT, address, str(port), str(count)]
+        process = subprocess.Popen(
+            [*argv, *(["hold"] if hold else [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        if hold:
+            self._held.append(process)
+            said = process.stdout.readline()
+        else:
+            said, complaint = process.communicate(timeout=60)
+        if said != "made\n":
+            raise HarnessError(
+                f"client-{client} did not reach server-{server} at {address}: {complaint if not hold else said}"
+            )
+        edge = TrueEdge(
+            truth.label(f"client-{client}", self.namespace, "Deployment"),
+            truth.label(f"server-{server}", self.namespace, "Deployment"),
+            f"{self.namespace}/server-{server}",
+            port,
+        )
+        self.truth[edge] = Numbers(connections=count)
+        return edge
+
+    def hang_up(self) -> None:
+        """Close what is held."""
+        while self._held:
+            process = self._held.pop()
+            with contextlib.suppress(OSError):
+                process.communicate(timeout=10)
+
+
+class View:
+    """What the mapper of a release shows of a town, asked at its Service.
+
+    Args:
+        release: Where the mapper is.
+        town: Of which.
+    """
+
+    def __init__(self, release: Release, town: Town) -> None:
+        self.release, self.town = release, town
+        service = release.cluster.admin.get("services", release.namespace, "network-mapper")
+        self.url = f"http://{service['spec']['clusterIP']}:9090"
+
+    def map(self) -> MapDocument:
+        """The whole map."""
+        return self._ask("/api/v1/map", MapDocument)
+
+    def status(self) -> Status:
+        """The mapper's status."""
+        return self._ask("/api/v1/status", Status)
+
+    def _ask(self, path: str, shape: type[msgspec.Struct]) -> MapDocument | Status:
+        with HttpClient(self.url, 5.0) as client:
+            answer = client.request("GET", path)
+        if answer.status != 200:
+            raise ConnectionError(f"{path}: {answer.status} {answer.body[:300]!r}")
+        return msgspec.json.decode(answer.body, type=shape)
+
+    def edges(self) -> list[Edge]:
+        """The edges between workloads of the town."""
+        return [
+            edge
+            for edge in self.map().edges
+            if isinstance(edge.client, Workload) and edge.client.namespace == self.town.namespace
+        ]
+
+    def differences(self) -> list[str]:
+        """How the map differs from what was done; see `truth.differences`."""
+        return truth.differences(self.town.truth, judge.seen(self.edges(), [self.town.namespace]))
+
+    def ports(self) -> set[int]:
+        """The ports of the edges that are shown."""
+        return {edge.port for edge in self.edges()}
+
+    def wait_equal(self, seconds: float = 60.0) -> float:
+        """Wait until the map shows what was done; returns the moment."""
+        return self._until(self.differences, seconds)
+
+    def wait_ports(self, ports: Collection[int], seconds: float = 60.0) -> float:
+        """Wait until edges with exactly these ports are shown; returns the moment."""
+        return self._until(lambda: self.ports() ^ set(ports), seconds)
+
+    def wait_watched(self, since: Mapping[str, str], seconds: float = 90.0) -> None:
+        """Wait until a sniffer is connected from every node; not those of these starts, by node.
+
+        Args:
+            since: Starts as `boots` tells them.
+            seconds: How long.
+        """
+
+        def missing() -> list[str]:
+            boots = self.boots()
+            return [node for node in self.town.cluster.nodes if boots.get(node, "") in ("", since.get(node, ""))]
+
+        self._until(missing, seconds)
+
+    def boots(self) -> dict[str, str]:
+        """What names the start of each sniffer that is connected, by node."""
+        return {sniffer.node: sniffer.boot for sniffer in self.status().sniffers if sniffer.connected}
+
+    @staticmethod
+    def _until(wrong: Callable[[], object], seconds: float) -> float:
+        """Wait until nothing is wrong. While the mapper does not answer, that is."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                found = wrong()
+            except OSError as error:
+                found = error
+            now = time.monotonic()
+            if not found:
+                return now
+            if now > end:
+                raise AssertionError(f"not within {seconds:.0f} s: {found}")
+            time.sleep(_POLL)
