@@ -113,3 +113,19 @@ def test_host_process_tree_in_a_pod_is_that_of_its_node(cluster, namespace):
     shells.running(cluster, item)
     seen = cluster.kubectl("logs", "-n", namespace, "looker").split()
     assert [seen.count(name) for name in ("kubelet", "kube-proxy", "containerd", "kube-apiserver")] == [1, 1, 1, 0]
+
+
+def test_volume_of_a_node_is_bound_to_a_claim(cluster, namespace):
+    modes = {"accessModes": ["ReadWriteOnce"]}
+    claim = {"storageClassName": "", **modes, "resources": {"requests": {"storage": "1Gi"}}, "volumeName": namespace}
+    volume = {"capacity": {"storage": "1Gi"}, **modes, "hostPath": {"path": f"/var/lib/{namespace}"}}
+    cluster.admin.create(objects.make("v1", "PersistentVolume", namespace, spec=volume))
+    cluster.admin.create(objects.make("v1", "PersistentVolumeClaim", "claim", namespace, spec=claim))
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "claim"}}]
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    container = shells.container("echo kept > /data/file; " + shells.WAIT, volumeMounts=mounts)
+    writer = shells.pod(namespace, "writer", containers=[container], volumes=volumes)
+    [pod] = shells.running(cluster, writer)
+    node = cluster.nodes[pod["spec"]["nodeName"]]
+    assert node.exec(["cat", f"/var/lib/{namespace}/file"]).stdout == "kept\n"
+    cluster.admin.delete("v1/persistentvolumes", None, namespace)

@@ -11,6 +11,7 @@ sandbox reaches the API server, nodes, pods and services.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -167,11 +168,12 @@ class Cluster:
 
     def stop(self) -> None:
         """End everything and remove it."""
-        for node in self.nodes.values():
-            node.kill()
-        stop_all([self._scheduler], STOPPING)
-        self.plane.stop()
-        self._network.stop()
+        with contextlib.ExitStack() as stack:  # whatever fails, the others are ended too
+            stack.callback(self._network.stop)
+            stack.callback(self.plane.stop)
+            stack.callback(stop_all, [self._scheduler], STOPPING)
+            for node in self.nodes.values():
+                stack.callback(node.kill)
 
     # What a test does with it
 
@@ -241,7 +243,7 @@ class Cluster:
 def obstacle() -> str | None:
     """Why no cluster can run on this system, as a sentence for people, or None when it can; a sandbox is not asked."""
     if os.geteuid() != 0:
-        return "a cluster with nodes needs root"
+        return "a cluster with nodes needs root; start it with sudo"
     sandbox.extend_path()
     try:
         require(container_runtime.TOOLS)

@@ -7,6 +7,7 @@ server, nodes, pods, and, by way of a node that lives, services. Everything is d
 from __future__ import annotations
 
 import ipaddress
+import socket
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -93,7 +94,13 @@ class Network:
         self._joined: dict[str, netns.Namespaces] = {}
 
     def start(self) -> None:
-        """Make the bridge."""
+        """Make the bridge.
+
+        Raises:
+            HarnessError: It is there: another cluster runs here.
+        """
+        if BRIDGE in (name for _, name in socket.if_nameindex()):
+            raise HarnessError("a cluster runs in this sandbox already; another one needs another sandbox")
         _ip([f"link add {BRIDGE} {LINK}", *_addresses(BRIDGE, GATEWAY, BLOCKS), f"link set {BRIDGE} up"])
 
     def stop(self) -> None:

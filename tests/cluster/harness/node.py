@@ -68,13 +68,13 @@ class Node:
         self.static_pods = self.folder / "manifests"
         self.static_pods.mkdir()
         self._place, self._network, self._plane, self._pods = place, network, plane, pods
-        self._programs = programs
         self._groups = NodeGroups(self.name)
         lines = ["127.0.0.1 localhost", "::1 localhost"]
         lines += [f"{address} {name}" for name, own in names.items() for address in own]
         settings = {
             "name": self.name,
             "folder": str(self.folder),
+            "programs": str(programs),
             "hierarchies": self._groups.hierarchies,
             "hosts": "\n".join(lines) + "\n",
         }
@@ -107,14 +107,14 @@ class Node:
         )
         self._containerd = self._daemon("containerd", ["containerd", "--config", str(runtime), "--log-level", "warn"])
         self._kubelet = self._daemon("kubelet", [
-            str(self._programs / "kubelet"),
+            str(folder / node_init.PROGRAMS / "kubelet"),
             f"--config={kubelet}",
             f"--kubeconfig={folder / 'kubelet.conf'}",
             f"--hostname-override={self.name}",
             f"--node-ip={self.address},{self.address6}",
             "--housekeeping-interval=20s",
         ])  # fmt: skip
-        proxy = [str(self._programs / "kube-proxy"), f"--config={folder / 'kube-proxy.json'}"]
+        proxy = [str(folder / node_init.PROGRAMS / "kube-proxy"), f"--config={folder / 'kube-proxy.json'}"]
         self._proxy = self._daemon("kube-proxy", proxy)
 
     # Its life

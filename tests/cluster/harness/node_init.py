@@ -21,6 +21,7 @@ from pathlib import Path
 # <linux/mount.h>
 MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE, MS_SHARED = 0x1000, 0x2000, 0x4000, 1 << 18, 1 << 20
 
+PROGRAMS = "bin"
 OWN = ("var/lib", "var/log", "tmp")
 KERNEL = {
     "vm/overcommit_memory": "1",
@@ -57,12 +58,13 @@ def lay_over(folder: Path, target: str, content: str = "") -> None:
     mount(file, target, flags=MS_BIND)
 
 
-def prepare(name: str, folder: Path, hierarchies: dict[str, str], hosts: str) -> None:
+def prepare(name: str, folder: Path, programs: Path, hierarchies: dict[str, str], hosts: str) -> None:
     """Mount everything.
 
     Args:
         name: The node's name.
         folder: What it keeps; seen at the same path.
+        programs: Folder with its own programs; seen there as `PROGRAMS`, wherever it lies.
         hierarchies: Folders and mount options of the control groups' hierarchies.
         hosts: Its `/etc/hosts`.
     """
@@ -74,6 +76,8 @@ def prepare(name: str, folder: Path, hierarchies: dict[str, str], hosts: str) ->
     for hierarchy, options in hierarchies.items():
         (Path("/sys/fs/cgroup") / hierarchy).mkdir()
         mount("cgroup", Path("/sys/fs/cgroup") / hierarchy, "cgroup", options=options)
+    (folder / PROGRAMS).mkdir(exist_ok=True)
+    mount(programs, folder / PROGRAMS, flags=MS_BIND)
     for own in OWN:
         (folder / own).mkdir(parents=True, exist_ok=True)
         mount(folder / own, f"/{own}", flags=MS_BIND)
@@ -83,7 +87,7 @@ def prepare(name: str, folder: Path, hierarchies: dict[str, str], hosts: str) ->
     mount("tmpfs", run, "tmpfs", options="mode=755")
     kept = run / folder.relative_to("/run")
     kept.mkdir(parents=True)
-    mount(folder, kept, flags=MS_BIND)
+    mount(folder, kept, flags=MS_BIND | MS_REC)
     mount(run, "/run", flags=MS_MOVE)
     for path in ("/run/lock", "/run/containerd", "/var/lib/kubelet"):
         Path(path).mkdir(exist_ok=True)
@@ -103,7 +107,8 @@ def prepare(name: str, folder: Path, hierarchies: dict[str, str], hosts: str) ->
 def main() -> None:
     """Prepare, then reap until killed."""
     settings = json.loads(sys.argv[1])
-    prepare(settings["name"], Path(settings["folder"]), settings["hierarchies"], settings["hosts"])
+    folder, programs = Path(settings["folder"]), Path(settings["programs"])
+    prepare(settings["name"], folder, programs, settings["hierarchies"], settings["hosts"])
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     Path("/run/ready").touch()
     while True:
