@@ -98,12 +98,15 @@ def command(  # noqa: PLR0917  click passes them by name
 
     docs/install.md lists the rights that this takes. Where Helm is at hand, the chart can set more.
     """
-    from network_mapper.cli.deploy import place  # noqa: PLC0415  --help needs nothing of a cluster
+    from network_mapper.cli.deploy import manifests, place  # noqa: PLC0415  --help needs nothing of a cluster
 
     options = chosen(profile, image, image_pull_secrets, health_port)
     name = namespace or NAMESPACE
     if dry_run == "client":
-        place.print_manifests(options, name, output)
+        from network_mapper.cli.deploy.namespace import new  # noqa: PLC0415  as above
+
+        first = new(name, label=label_namespace is not False)
+        place.print_manifests([first, *manifests.objects(options, name)], output)
         return
     from network_mapper import __version__  # noqa: PLC0415  as above
     from network_mapper.cli.deploy import find  # noqa: PLC0415  as above

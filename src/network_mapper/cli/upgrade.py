@@ -95,7 +95,7 @@ def command(  # noqa: PLR0917  click passes them by name
             )
         options = chosen(profile, image, image_pull_secrets, health_port, here.options)
         if dry_run == "client":
-            place.print_manifests(options, here.namespace, output)
+            place.print_manifests(manifests.objects(options, here.namespace), output)
             return
         if _numbers(here.version) > _numbers(__version__) and not allow_downgrade:
             raise CliError(

@@ -90,15 +90,14 @@ async def apply_one(api: Api, item: dict[str, Any], *, dry_run: bool = False, fo
 
 
 async def try_all(
-    api: Api, items: Sequence[dict[str, Any]], where: str, *, force: bool = False, absent: str = ""
+    api: Api, items: Sequence[tuple[dict[str, Any], bool]], where: str, *, absent: str = ""
 ) -> list[Done]:
     """What applying would do.
 
     Args:
         api: Of the cluster.
-        items: The objects.
+        items: The objects, each with whether fields of others are taken over.
         where: How messages name the cluster.
-        force: Whether fields of others are taken over.
         absent: A namespace that does not exist yet; what is in it cannot be tried and counts as created.
 
     Raises:
@@ -107,7 +106,7 @@ async def try_all(
     """
     done: list[Done] = []
     refused: list[tuple[dict[str, Any], DeniedError]] = []
-    for item in items:
+    for item, force in items:
         if absent and item["metadata"].get("namespace") == absent:
             done.append(Done.of(item, CREATED))
             continue

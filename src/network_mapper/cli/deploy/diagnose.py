@@ -26,6 +26,11 @@ PULLING = frozenset(
 """Reasons of a container that waits for its image."""
 _CONFIGURING = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _MOST_LINES = 3
+_NO_NEWS = re.compile(
+    r'^(?:Back-off pulling image "[^"]*"(?:: )?|(?:ErrImagePull|ErrImageNeverPull): |rpc error: code = \w+ desc = |'
+    r'(?:[Ff]ailed to pull (?:and unpack )?image|failed to resolve (?:reference|image)|pull(?:ing)? image) "[^"]*": )+'
+)
+"""What stands before a registry's words: the image is named anyway."""
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
@@ -48,6 +53,14 @@ class Problem(msgspec.Struct, frozen=True, order=True):
     container: str = ""
 
     @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from another, whatever it counts and whichever pods it names."""
+        what = self.what
+        for name in self.pods:
+            what = what.replace(name, "")
+        return self.part, "".join(letter for letter in what if not letter.isdigit())
+
+    @property
     def text(self) -> str:
         """For people, on one line."""
         where = f" on {_few(self.nodes)}" if self.nodes else ""
@@ -63,18 +76,15 @@ def gather(problems: Iterable[Problem]) -> list[Problem]:
     """One problem in place of those that differ by their pods alone."""
     found: dict[tuple[str, str], Problem] = {}
     for problem in problems:
-        # Pods that crash differ in nothing but their names, which some messages quote.
-        what = problem.what
-        for name in problem.pods:
-            what = what.replace(name, "POD")
-        known = found.get((problem.part, what))
+        key = problem.key
+        known = found.get(key)
         if known:
             problem = msgspec.structs.replace(  # noqa: PLW2901  the sum replaces the summand
                 known,
                 pods=known.pods + problem.pods,
                 nodes=tuple(dict.fromkeys(known.nodes + problem.nodes)),
             )
-        found[problem.part, what] = problem
+        found[key] = problem
     return sorted(found.values())
 
 
@@ -203,7 +213,9 @@ def _container(say: _Sayer, facts: _Facts) -> Problem | None:
             return say(f"its container cannot be made ({reason}: {said})", say.describe)
         ended = state.get("terminated") or (found.get("lastState") or {}).get("terminated") or {}
         if reason == "CrashLoopBackOff" or (ended.get("exitCode") and not found.get("ready")):
-            return say(_crashed(ended, found.get("restartCount") or 0), _crash_remedy(say, ended), found["name"])
+            # What the program said last may stand in its status; else its log has it.
+            container = "" if ended.get("message") else found["name"]
+            return say(_crashed(ended, found.get("restartCount") or 0), _crash_remedy(say, ended), container)
     return None
 
 
@@ -211,7 +223,7 @@ def _pulling(say: _Sayer, image: str, reason: str, said: str, events: Sequence[O
     if "fail" not in said.lower() and "not" not in said.lower():  # older kubelets tell the registry's words but once
         failed = [event for event in events if str(event.get("message")).startswith("Failed to pull image")]
         said = newest(failed, "Failed") or said
-    said = re.sub(r'^Back-off pulling image "[^"]*": ', "", said)
+    said = _NO_NEWS.sub("", said)
     return say(f"the image {image} cannot be pulled ({said or reason})", _pull_remedy(reason, said.lower()))
 
 
@@ -241,10 +253,10 @@ def _crashed(ended: Object, restarts: int) -> str:
     if reason == "OOMKilled":
         return f"its program needed more memory than it may have and was ended{times}"
     code = ended.get("exitCode")
-    said = one_line(ended.get("message") or "")
+    said = last_lines(ended.get("message") or "")
     if code is None:
         return "its program ends again and again"
-    return f"its program ends at once with code {code}{times}{f' ({said})' if said else ''}"
+    return f"its program ends at once with code {code}{times}{f'; its last words: {said}' if said else ''}"
 
 
 def _crash_remedy(say: _Sayer, ended: Object) -> str:

@@ -54,9 +54,15 @@ class Namespace(msgspec.Struct):
         )
 
 
-def _wanted(name: str, *, ours: bool) -> dict[str, Any]:
-    labels = {manifests.MANAGED_BY: manifests.MANAGER, **LABELS} if ours else LABELS
+def new(name: str, *, label: bool) -> dict[str, Any]:
+    """A namespace of ours, with the labels by which PodSecurity admits the sniffers if `label`."""
+    labels = {manifests.MANAGED_BY: manifests.MANAGER, **(LABELS if label else {})}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def _labelled(name: str) -> dict[str, Any]:
+    """A namespace of somebody else, with these labels alone."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": LABELS}}
 
 
 async def look(api: Api, name: str, *, label: bool | None) -> Namespace:
@@ -78,17 +84,14 @@ async def look(api: Api, name: str, *, label: bool | None) -> Namespace:
     except DeniedError as error:
         if error.code != HTTPStatus.FORBIDDEN:
             raise
-        return Namespace(name, exists=True, ours=False, level="", change=_wanted(name, ours=False) if label else None)
+        return Namespace(name, exists=True, ours=False, level="", change=_labelled(name) if label else None)
     if found is None:
-        change = _wanted(name, ours=True)
-        if label is False:
-            change["metadata"]["labels"] = {manifests.MANAGED_BY: manifests.MANAGER}
-        return Namespace(name, exists=False, ours=True, level="", change=change)
+        return Namespace(name, exists=False, ours=True, level="", change=new(name, label=label is not False))
     meta = found["metadata"]
     if meta.get("deletionTimestamp") or (found.get("status") or {}).get("phase") == "Terminating":
         raise CliError(f"namespace {name} is being deleted. Wait until it is gone, and try again.")
     labels = meta.get("labels") or {}
     ours = labels.get(manifests.MANAGED_BY) == manifests.MANAGER
-    wanted = _wanted(name, ours=ours)
+    wanted = new(name, label=True) if ours else _labelled(name)
     needed = (label or (ours and label is None)) and not wanted["metadata"]["labels"].items() <= labels.items()
     return Namespace(name, True, ours, labels.get(_ENFORCE, ""), wanted if needed else None)

@@ -79,9 +79,8 @@ class Document(msgspec.Struct):
     reporting: int | None = None
 
 
-def print_manifests(options: Options, name: str, output: str) -> None:
-    """Print the objects: as YAML, or as one List in JSON."""
-    items = manifests.objects(options, name)
+def print_manifests(items: list[dict[str, Any]], output: str) -> None:
+    """Print objects: as YAML, or as one List in JSON."""
     if output == "json":
         whole = {"apiVersion": "v1", "kind": "List", "items": items}
         click.echo(msgspec.json.format(msgspec.json.encode(whole), indent=2).decode())
@@ -140,7 +139,10 @@ def put(
     else:
         _wait(session, request, document, rollout.Rollout(session.api, items, name, _without(hopeless)))
     if hopeless:
-        raise CliError(f"no sniffer can run, so the map of namespace {name} stays empty: {hopeless}.")
+        raise CliError(
+            f"namespace {name} forbids the sniffers, so its map stays empty; the warning above says what to do. "
+            f"'network-mapper upgrade -n {name} --label-namespace' allows and starts them."
+        )
 
 
 def _without(hopeless: str) -> frozenset[str]:
@@ -160,15 +162,17 @@ def _extra(items: list[dict[str, Any]], former: list[dict[str, Any]]) -> list[di
 def _applied(session: Session, request: Request, place: Namespace, items: list[dict[str, Any]]) -> list[Done]:
     """Try everything, then apply it; a new namespace is made in between, for nothing can be tried in it before."""
     api, where, force = session.api, session.where, request.force
-    both = [*([place.change] if place.change else ()), *items]
+    first = [place.change] if place.change else []
+    # Who asks for the labels wants them, whoever has set others.
+    labels = force or bool(request.label)
     absent = "" if place.exists else place.name
-    tried = session.run(apply.try_all(api, both, where, force=force, absent=absent))
+    rest = [(item, force) for item in items]
+    tried = session.run(apply.try_all(api, [*((item, labels) for item in first), *rest], where, absent=absent))
     if request.dry_run == "server":
         return tried
-    if place.exists or place.change is None:
-        return session.run(apply.apply_all(api, both, where, force=force))
-    done = session.run(apply.apply_all(api, [place.change], where, force=force))
-    session.run(apply.try_all(api, items, where, force=force))
+    done = session.run(apply.apply_all(api, first, where, force=labels))
+    if absent:
+        session.run(apply.try_all(api, rest, where))
     return done + session.run(apply.apply_all(api, items, where, force=force))
 
 
@@ -176,7 +180,7 @@ def _wait(session: Session, request: Request, document: Document, waiting: rollo
     try:
         outcome = watching.wait(session, waiting, request.seconds)
     except KeyboardInterrupt:
-        notice("What was applied stays. 'network-mapper uninstall' removes it.")
+        notice(f"What was applied stays. 'network-mapper uninstall{_same(document.namespace)}' removes it.")
         raise
     name = document.namespace
     sniffers = next((part for part in outcome.parts if part.name == "sniffers"), None)

@@ -138,7 +138,7 @@ class Rollout:
 
     async def _settled(self) -> list[Problem]:
         now = time.monotonic()
-        keys = {(problem.part, _stable(problem)): problem for problem in self.problems}
+        keys = {problem.key: problem for problem in self.problems}
         self._since = {key: self._since.get(key, now) for key in keys}
         fresh = [key for key in keys if now - self._since[key] >= SETTLED and key not in self._told]
         self._told.update(fresh)
@@ -146,7 +146,7 @@ class Rollout:
 
     async def explained(self) -> list[Problem]:
         """The problems that stand now and were not told yet, settled or not."""
-        left = [found for found in self.problems if (found.part, _stable(found)) not in self._told]
+        left = [found for found in self.problems if found.key not in self._told]
         return [await self._with_log(found) for found in left]
 
     # What is asked about parts that are not ready
@@ -206,10 +206,10 @@ class Rollout:
             try:
                 lines = diagnose.last_lines(await self._api.text(path, params))
             except DeniedError as error:
-                self._hint(error)
                 if error.code == HTTPStatus.FORBIDDEN:
+                    self._hint(error)
                     break
-                continue
+                continue  # no such log, or no kubelet to ask for it: there is less to say
             if lines:
                 return msgspec.structs.replace(problem, what=f"{problem.what}; its last words: {lines}")
         return problem
@@ -243,11 +243,6 @@ class Rollout:
 def _ready(pod: Object) -> bool:
     conditions = (pod.get("status") or {}).get("conditions") or ()
     return any(found.get("type") == "Ready" and found.get("status") == "True" for found in conditions)
-
-
-def _stable(problem: Problem) -> str:
-    """What tells a problem from another while its counts and the number of its pods change."""
-    return "".join(letter for letter in problem.what if not letter.isdigit())
 
 
 async def pods(api: Api, namespace: str) -> list[Object]:

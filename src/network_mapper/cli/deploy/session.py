@@ -84,7 +84,8 @@ class DeniedError(RefusedError):
             return ""
         group = f".{found['group']}" if found["group"] else ""
         # The whole cluster is named as such, so that nobody grants a role in one namespace for it.
-        where = f"in namespace {found['namespace']}" if found["namespace"] else "in the whole cluster"
+        wide = not found["namespace"] or (found["verb"], found["plural"]) == ("create", "namespaces")
+        where = "in the whole cluster" if wide else f"in namespace {found['namespace']}"
         return f"{found['verb']} {found['plural']}{group} {where}"
 
 
