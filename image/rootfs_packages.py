@@ -25,6 +25,7 @@ PYTHON = "3.11"
 PACKAGES = [
     "base-files",  # os-release, by which scanners know the system; the texts of the licences
     "ca-certificates",
+    "gcc-12-base",  # the copyright of libgcc-s1
     "libc6",
     "libexpat1",  # the interpreter is linked with it
     "libffi8",  # ctypes
@@ -153,7 +154,9 @@ def download(architecture: str, names: list[str], folder: Path) -> list[Path]:
     """
     entries = sources()
     if not entries:
-        raise BuildError(f"the image is made of packages of Debian 12, and this machine's apt has none. {ELSEWHERE}")
+        raise BuildError(
+            f"the image is made of packages of Debian 12, and this machine's apt has no sources of it. {ELSEWHERE}"
+        )
     state = folder / ".apt"
     for part in ("state/lists/partial", "cache/archives/partial", "sources"):
         (state / part).mkdir(parents=True)

@@ -42,8 +42,8 @@ INPUTS = ("src/network_mapper", "image", "requirements.lock", "LICENSE")
 ImageMissingError = packages.BuildError
 """There is no image and none can be made here; the message says what to do."""
 say = packages.say
-KEPT = 4
-"""Images that are kept for each architecture, and derived ones."""
+KEPT, KEPT_LAYERED = 4, 8
+"""How many images are kept for each architecture, and how many derived ones."""
 
 
 def machine() -> str:
@@ -95,11 +95,14 @@ def config(arch: str, moment: int) -> dict[str, Any]:
     }
 
 
+def _scripts() -> list[Path]:
+    return [Path(module.__file__ or "") for module in (sys.modules[__name__], rootfs, rootfs_sbom, image_archive)]
+
+
 def _made_from(base: image_archive.Blob, parts: Path, moment: int) -> str:
     """Hash of everything that an image is made of."""
     content = hashlib.sha256(f"{base.digest} {moment}".encode() + (parts / packages.LIST).read_bytes())
-    scripts = [Path(module.__file__ or "") for module in (rootfs, rootfs_sbom, image_archive)]
-    for file in [*rootfs.project_files(), ROOT / "LICENSE", Path(__file__), *scripts]:
+    for file in [*rootfs.project_files(), ROOT / "LICENSE", *_scripts()]:
         content.update(f"{file.relative_to(ROOT)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     return content.hexdigest()[:16]
 
@@ -171,7 +174,7 @@ def layered(
         image_archive.derive(base, aside / "image.tar", reference, files, command=command, env=env or {})
 
     found = cache.ensure(folder, make) / "image.tar"
-    image_cache.keep_newest(folder, "[0-9a-f]" * 16, KEPT)
+    image_cache.keep_newest(folder, "[0-9a-f]" * 16, KEPT_LAYERED)
     return found
 
 

@@ -53,9 +53,9 @@ def run(*words):
 
 
 def cpu_of_help():
-    """CPU time of `network-mapper --help`, the least of some runs, seconds."""
+    """CPU time of `network-mapper --help`, the least of some runs, seconds; emulated, it tells nothing."""
     least = float("inf")
-    for _ in range(5):
+    for _ in range(0 if os.getpid() == 1 else 5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run("--help")
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -72,7 +72,7 @@ def writable():
         state = Path(folder).stat()
         if state.st_uid == USER or state.st_mode & 0o002:
             found.append(folder)
-    return found
+    return sorted(found)
 
 
 def live():
