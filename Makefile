@@ -90,9 +90,11 @@ format: venv ## Format the code and fix what can be fixed
 	$(BIN)/ruff format $(PYTHON_FILES)
 
 .PHONY: docs
-docs: venv ## Write the pages that come from the code: docs/cli.md and docs/configuration.md
+docs: venv ## Write what comes from the code: docs/{cli,configuration,chart}.md, parts of the chart, and its profiles
 	@$(BIN)/python -m network_mapper.cli.markdown docs/cli.md
 	@$(BIN)/python -m network_mapper.cli.reference docs/configuration.md
+	@$(BIN)/python tools/chart.py
+	@$(BIN)/python tools/profiles.py
 
 .PHONY: dist
 dist: venv ## Pack a release into dist/ (BASE_URL=https://... is where it will be downloaded from)

@@ -25,6 +25,7 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
+import chart
 import pyz
 import wheels
 from wheels import ROOT, say
@@ -218,6 +219,7 @@ def dist(at: Path, base_url: str) -> None:
     for system in SYSTEMS:
         say(f"packing {system.archive}")
         (at / system.archive).write_bytes(pack(system, project, fetched, files, moment))
+    (at / f"network-mapper-{__version__}.tgz").write_bytes(tar(chart.contents(), "", moment))
     for name, render in (
         ("network-mapper.yaml", krew),
         ("network-mapper.rb", homebrew),

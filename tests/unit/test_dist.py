@@ -85,6 +85,7 @@ def test_a_release_has_these_files(release):
     archives = {system.archive for system in dist.SYSTEMS}
     assert {file.name for file in release.iterdir()} == archives | {
         "SHA256SUMS",
+        f"network-mapper-{__version__}.tgz",
         "network-mapper.json",
         "network-mapper.pyz",
         "network-mapper.rb",
