@@ -45,7 +45,8 @@ def _mapper(status: Status, where: str) -> list[str]:
         + (f", emptied {age(status.now - status.reset_at)} ago" if status.reset_at else ""),
     ]
     dropped = sum(count for reason, count in status.drops.items() if is_rows(reason))
-    lines.append(f"  Rows: {status.rows} received = {status.merged} merged + {dropped} dropped")
+    waiting = f" + {status.waiting} waiting" if status.waiting else ""
+    lines.append(f"  Rows: {status.rows} received = {status.merged} merged + {dropped} dropped{waiting}")
     lines += [f"    {describe_drop(reason, count)}" for reason, count in sorted(status.drops.items()) if count]
     return lines
 
@@ -256,7 +257,8 @@ def command(output: str, connection: Connection) -> None:
     """Show what watches, what reports, and what did not reach the map.
 
     Every row that a sniffer reported is either merged into the map or dropped for one of the reasons listed, so the
-    numbers add up. A node without a sniffer is named: what runs there is missing from the map as a client.
+    numbers add up; for a minute at most, some wait until the API tells whose address their client's is. A node without
+    a sniffer is named: what runs there is missing from the map as a client.
 
     A saved map, and a mapper that knows only the GraphQL of the Otterize network mapper, have no status; to ask for it
     is an error (exit code 1).

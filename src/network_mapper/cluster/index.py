@@ -13,6 +13,7 @@ and counts nowhere as a pod.
 
 from __future__ import annotations
 
+import ipaddress
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,6 @@ from network_mapper.cluster.names import (
 from network_mapper.cluster.objects import POD
 
 if TYPE_CHECKING:
-    import ipaddress
     from collections.abc import Callable
 
     from network_mapper.model import Workload
@@ -194,6 +194,18 @@ class Index(Changes):
         """
         text = str(address)
         return text in self._by_address or address in self._blocks or text in self._near_pods
+
+    def may_be_told(self, address: str, instant: int) -> bool:
+        """Whether somebody may have had an address of the cluster's own at that time whom nobody has told of yet.
+
+        Not where somebody is known to have had it then or later: who was there before is told before.
+        """
+        if any(claim.end > instant for claim in self._claims.of(address)) or address in self._control_plane:
+            return False
+        ip = ipaddress.ip_address(address)
+        if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+            return False
+        return self._gateways.at(address, instant) is None and self.is_inside(ip)
 
     # Names
 

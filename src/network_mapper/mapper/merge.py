@@ -11,20 +11,24 @@ from __future__ import annotations
 from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
+from network_mapper.cluster.index import canonical
 from network_mapper.mapper import resolve
 from network_mapper.mapper.coverage import SKEW
 from network_mapper.mapper.graph import ATTEMPTS, CONNECTIONS, COUNTER
+from network_mapper.mapper.waiting import Waiting, WaitingRoom
 from network_mapper.model import Ambiguous, Drop, External, Kind, Service, ServiceRef, Tally, Workload
 from network_mapper.store.database import MINUTE
 from network_mapper.store.writer import Sample
-from network_mapper.wire.report import LEGACY_NODE
+from network_mapper.wire.report import LEGACY_NODE, Client
 
 if TYPE_CHECKING:
     from network_mapper.cluster.index import Index
     from network_mapper.mapper.coverage import Coverage
     from network_mapper.mapper.graph import Entry, Graph
     from network_mapper.model import Peer
-    from network_mapper.wire.report import Client, Flow, Lookup, Report
+    from network_mapper.wire.report import Flow, Lookup, Report
 
 _MEMO_ROWS = 150_000
 
@@ -90,10 +94,12 @@ class Merger:
         """By address or name: its text, and the clients whose remembered rows depend on it."""
         self._rows = 0
         self.reset_at = 0
+        self.room = WaitingRoom()
         index.on_change = self.forget
 
     def forget(self, key: str) -> None:
-        """Forget everything that was resolved with the help of this address or name."""
+        """Forget everything that was resolved with the help of this address or name, and wait no longer for it."""
+        self.room.told(key)
         _, clients = self._dependants.pop(key, (key, set()))
         for client in (key, *clients):
             memo = self._memos.pop(client, None)
@@ -106,11 +112,20 @@ class Merger:
         self._dependants.clear()
         self._rows = 0
 
-    def apply(self, report: Report, now: int) -> Tally:
-        """Merge a report's rows; returns what was dropped, in rows. `now` is the mapper's clock, milliseconds."""
+    def apply(self, report: Report, now: int, since: int = 0) -> Tally:
+        """Merge a report's rows, or let them wait; returns what was dropped, in rows.
+
+        Args:
+            report: The report.
+            now: The mapper's clock, milliseconds since the epoch.
+            since: When it came, if that was earlier; -1 for one of which nothing is to wait.
+        """
         drops = Tally()
-        for group in report.clients:
+        for sent in report.clients:
+            group = sent
             memo = self._memos.get(group.address) or self._remember(group.address)
+            if memo is None and since >= 0 and report.node != LEGACY_NODE:
+                group = self._let_wait(report, group, since or now)
             if memo is None:
                 self._slowly(_Row(group, None, report, now, drops))
             elif memo.client.node == report.node:
@@ -124,6 +139,22 @@ class Merger:
             if group.requests or group.volumes:
                 self._watched(_Row(group, None, report, now, drops))
         return drops
+
+    def _let_wait(self, report: Report, group: Client, since: int) -> Client:
+        """Let those rows wait of which the client may yet be told; returns the others."""
+        address = canonical(group.address)
+        if address is None:
+            return group
+        stay, wait = (Client(group.address, group.tap, group.pod) for _ in range(2))
+        for field in ("connections", "attempts", "sockets", "lookups"):
+            for row in getattr(group, field):
+                waits = self._index.may_be_told(address, report.base + row.last)
+                getattr(wait if waits else stay, field).append(row)
+        if not wait.rows():
+            return group
+        stay.requests, stay.volumes = group.requests, group.volumes
+        alone = msgspec.structs.replace(report, clients=[wait], drops={}, sources=[])
+        return stay if self.room.put(address, Waiting(since, alone)) else group
 
     def _remember(self, client: str) -> _Memo | None:
         """Resolve a client to its present owner, where there is one for certain and the index tells when it changes."""

@@ -53,6 +53,7 @@ class StateCollector(Collector):
         yield CounterMetricFamily(_PREFIX + "reports", "Reports received.", value=state.reports)
         yield CounterMetricFamily(_PREFIX + "rows", "Rows received in reports.", value=state.rows)
         yield CounterMetricFamily(_PREFIX + "rows_merged", "Rows that went into the map.", value=state.merged)
+        yield GaugeMetricFamily(_PREFIX + "rows_waiting", "Rows of clients not yet told of.", value=state.waiting)
         drops = CounterMetricFamily(
             _PREFIX + "dropped", "What did not reach the map, by reason.", labels=["hop", "reason", "unit"]
         )

@@ -165,6 +165,7 @@ def status_document(state: State, cluster: ClusterStatus, now: int, installation
         edges=len(state.graph),
         rows=state.rows,
         merged=state.merged,
+        waiting=state.waiting,
         drops={reason.value: count for reason, count in sorted(state.drops.items())},
         sniffers=state.coverage.status(now),
         uncovered_nodes=uncovered,

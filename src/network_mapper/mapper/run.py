@@ -49,6 +49,9 @@ _GRACE = 2
 _FORGET_INTERVAL = 5
 """Seconds between two looks at which of the dead can be forgotten."""
 
+_RETRY_INTERVAL = 0.25
+"""Seconds between two looks at whether clients that rows wait for are told of."""
+
 _DEFAULT_DOMAIN = "cluster.local"
 
 
@@ -264,6 +267,7 @@ async def _serve(settings: MapperSettings, state: State, listeners: Listeners, c
     tasks = [
         asyncio.create_task(_checkpoints(settings, state, writer)),
         asyncio.create_task(_forget_the_dead(state)),
+        asyncio.create_task(_retry_what_waits(state)),
     ]
     if listeners.scrapes:
         tasks.append(asyncio.create_task(scraped.serve(sockets=listeners.scrapes)))
@@ -297,6 +301,13 @@ async def _forget_the_dead(state: State) -> None:
     while True:
         await asyncio.sleep(_FORGET_INTERVAL)
         state.index.forget(clock())
+        state.give_up(clock())
+
+
+async def _retry_what_waits(state: State) -> None:
+    while True:
+        await asyncio.sleep(_RETRY_INTERVAL)
+        state.retry(clock())
 
 
 async def _checkpoints(settings: MapperSettings, state: State, writer: Writer) -> None:

@@ -12,15 +12,18 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from network_mapper.mapper.coverage import Coverage
-from network_mapper.mapper.decode import ReportError, decode
+from network_mapper.mapper.decode import ReportError, decode, encode
 from network_mapper.mapper.graph import Graph
 from network_mapper.mapper.merge import Merger, Rules
 from network_mapper.mapper.senders import Senders
+from network_mapper.mapper.waiting import Waiting
 from network_mapper.model import Tally
 from network_mapper.store import Checkpoint, Database, StoreUnavailableError
 from network_mapper.wire.report import LEGACY_NODE, MSGPACK, Receipt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from network_mapper.cluster.index import Index
     from network_mapper.store import Writer
     from network_mapper.wire.report import Report
@@ -96,17 +99,15 @@ class State:
 
         The cluster must be known by then, and no report have been taken yet.
         """
-        waiting = []
-        for number, received, body in database.journal():
-            try:
-                waiting.append((number, received, decode(body, MSGPACK)[0]))
-            except ReportError as error:
-                _log.error("a journaled report cannot be read", extra={"number": number, "reason": str(error)})
-        for _, received, report in waiting:
+        for _, since, report in _decoded(database.waiting()):
+            self.rows += sum(client.rows() for client in report.clients)
+            self._again(Waiting(since, report), now, since)
+        journal = _decoded(database.journal())
+        for _, received, report in journal:
             if report.node != LEGACY_NODE:
                 self.coverage.presume(report.node, max(now, received))
         applied = 0
-        for number, received, report in waiting:
+        for number, received, report in journal:
             self.journaled = number
             if self.coverage.is_counted(report):
                 continue
@@ -121,16 +122,40 @@ class State:
     def apply(self, report: Report, now: int, rows: int, drops: Tally) -> Receipt:
         """Merge a report that is durable; `drops` is what was lost in decoding it, in rows."""
         lost = dict(drops)
-        merged = rows
+        taken = rows
+        waited = self.waiting
         for reason, count in self._merger.apply(report, now).items():
             lost[reason] = lost.get(reason, 0) + count
-            merged -= count if reason.unit == "rows" else 0
+            taken -= count if reason.unit == "rows" else 0
         self.coverage.count(report, now)
         self.rows += rows + sum(drops.values())
-        self.merged += merged
+        self.merged += taken - (self.waiting - waited)
         for reason, count in lost.items():
             self.drops.add(reason, count)
-        return Receipt("", 0, rows=merged, dropped={reason.value: count for reason, count in lost.items()})
+        return Receipt("", 0, rows=taken, dropped={reason.value: count for reason, count in lost.items()})
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait for their clients to be told of (`waiting`)."""
+        return self._merger.room.rows
+
+    def retry(self, now: int) -> None:
+        """Merge the rows whose clients are told of by now."""
+        for waiting in self._merger.room.take_due():
+            self._again(waiting, now, waiting.since)
+
+    def give_up(self, now: int) -> None:
+        """Drop the rows that have waited for too long."""
+        for waiting in self._merger.room.take_overdue(now):
+            self._again(waiting, now, -1)
+
+    def _again(self, waiting: Waiting, now: int, since: int) -> None:
+        before = self.waiting
+        dropped = self._merger.apply(waiting.report, now, since)
+        lost = sum(count for reason, count in dropped.items() if reason.unit == "rows")
+        self.merged += waiting.client.rows() - lost - (self.waiting - before)
+        for reason, count in dropped.items():
+            self.drops.add(reason, count)
 
     async def checkpoint(self, writer: Writer, now: int) -> None:
         """Write what changed.
@@ -142,7 +167,9 @@ class State:
             changes = self.graph.take_changes()
             sequences = self.coverage.take_sequences()
             reset, self._reset = self._reset, None
-            if not (changes.edges or changes.buckets or sequences or reset):
+            room = self._merger.room
+            waiting = _encoded(room.everything()) if room.changed else None
+            if not (changes.edges or changes.buckets or sequences or reset or waiting is not None):
                 return
             point = Checkpoint(
                 now=now,
@@ -153,6 +180,7 @@ class State:
                 details=changes.details,
                 sequences=sequences,
                 reset=reset,
+                waiting=waiting,
             )
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -170,6 +198,7 @@ class State:
                     self.graph.give_back(changes)
                     self._reset = reset
                 self.coverage.give_back(sequences)
+                room.changed = room.changed or waiting is not None
                 raise
 
     async def reset(self, writer: Writer, now: int) -> Emptied:
@@ -186,3 +215,18 @@ class State:
         self._reset = (self.epoch, now)
         await self.checkpoint(writer, now)
         return emptied
+
+
+def _decoded(rows: Iterable[tuple[int, int, bytes]]) -> list[tuple[int, int, Report]]:
+    """Reports that the store has kept: number, time of arrival, report."""
+    found = []
+    for number, received, body in rows:
+        try:
+            found.append((number, received, decode(body, MSGPACK)[0]))
+        except ReportError as error:
+            _log.error("a stored report cannot be read", extra={"number": number, "reason": str(error)})
+    return found
+
+
+def _encoded(waiting: Iterable[Waiting]) -> list[tuple[int, bytes]]:
+    return [(one.since, encode(one.report)) for one in waiting]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _APPLICATION = 0x6E6D6170  # "nmap" in the file's header, so that `file` and we can tell whose it is
-_SCHEMA = 2
+_SCHEMA = 3
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -46,6 +46,7 @@ CREATE TABLE details (
     edge INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (edge, name, value)
 ) WITHOUT ROWID
 """
+_WAITING = "CREATE TABLE waiting (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL)"
 _TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE edges (
@@ -66,6 +67,7 @@ CREATE TABLE sequences (
 ) WITHOUT ROWID;
 CREATE TABLE journal (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL);
 {_DETAILS.strip()};
+{_WAITING};
 """
 
 _UPGRADES = {
@@ -76,7 +78,8 @@ _UPGRADES = {
             for counter in ("requests", "bytes", "flows")
         ),
         _DETAILS,
-    ]
+    ],
+    2: [_WAITING],
 }
 """What makes a schema the next one."""
 
@@ -211,6 +214,10 @@ class Database:
     def journal(self) -> Iterator[tuple[int, int, bytes]]:
         """Reports that are durable and not yet in the tables: number, time of arrival, bytes."""
         return iter(self.connection.execute("SELECT id, received, body FROM journal ORDER BY id"))
+
+    def waiting(self) -> Iterator[tuple[int, int, bytes]]:
+        """Rows that waited at the last checkpoint, as reports: number, time of arrival, bytes."""
+        return iter(self.connection.execute("SELECT id, received, body FROM waiting ORDER BY id"))
 
     def close(self) -> None:
         """Close the connection."""

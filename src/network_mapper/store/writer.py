@@ -63,6 +63,7 @@ class Checkpoint(msgspec.Struct):
         details: New details: edge, name and value.
         sequences: Of every sniffer start that reported since.
         reset: Set when the map was emptied: epoch and time. What is in this checkpoint came after it.
+        waiting: All rows that wait, as time of arrival and bytes of a report; None where they are the same as before.
     """
 
     now: int
@@ -73,6 +74,7 @@ class Checkpoint(msgspec.Struct):
     details: list[tuple[int, str, str]] = []
     sequences: list[Sequence] = []
     reset: tuple[int, int] | None = None
+    waiting: list[tuple[int, bytes]] | None = None
 
 
 class _Append(NamedTuple):
@@ -214,6 +216,9 @@ def _write(connection: sqlite3.Connection, point: Checkpoint) -> None:
     many("INSERT OR IGNORE INTO details VALUES (?, ?, ?)", point.details)
     many(f"INSERT OR IGNORE INTO samples VALUES ({', '.join('?' * 8)})", point.samples)
     many("INSERT OR REPLACE INTO sequences VALUES (?, ?, ?, ?)", point.sequences)
+    if point.waiting is not None:
+        connection.execute("DELETE FROM waiting")
+        many("INSERT INTO waiting (received, body) VALUES (?, ?)", point.waiting)
     connection.execute("DELETE FROM journal WHERE id <= ?", (point.journal,))
     _settle(connection, point.now)
 

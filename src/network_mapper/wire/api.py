@@ -229,7 +229,7 @@ class Status(msgspec.Struct):
         edges: Number of edges in the map.
         rows: Rows received since the mapper started.
         merged: Rows that went into the map.
-        drops: The other rows, by `model.Drop`.
+        drops: The other rows, by `model.Drop`, without those that are `waiting`.
         sniffers: By node name.
         uncovered_nodes: Nodes of the cluster that no connected sniffer watches, and no sender that `watches`; without
             those that no sniffer can watch, as it is made for Linux.
@@ -237,6 +237,7 @@ class Status(msgspec.Struct):
         covered_nodes: The others.
         senders: Who reports in GraphQL, by address.
         installation: How all this is installed in the cluster.
+        waiting: Rows whose client is not known yet; they go into the map as soon as it is.
     """
 
     version: str
@@ -255,6 +256,7 @@ class Status(msgspec.Struct):
     covered_nodes: list[str] = []
     senders: list[SenderStatus] = []
     installation: InstallationStatus = msgspec.field(default_factory=InstallationStatus)
+    waiting: int = 0
 
 
 class ResetDocument(msgspec.Struct):

@@ -7,6 +7,7 @@ import pytest
 from cluster_objects import NOW, pod, service
 from kube import apply as apply_objects
 
+from network_mapper.mapper.waiting import PATIENCE
 from network_mapper.model import Drop, Kind, Tally
 from network_mapper.store import StoreUnavailableError
 from network_mapper.wire.report import Client, Flow, Lookup, Report
@@ -158,9 +159,11 @@ def test_the_outside_is_grouped_by_block(apply, edges):
     }
 
 
-def test_an_address_of_a_pod_block_without_a_pod_is_not_taken_for_the_outside(apply, edges):
+def test_an_address_of_a_pod_block_without_a_pod_is_not_taken_for_the_outside(apply, state, edges):
     assert apply(report(Client("10.0.0.1", connections=[flow("10.0.0.200")]))) == {"server_unknown": 1}
-    assert apply(report(Client("10.0.0.201", connections=[flow("10.0.0.1")]))) == {"client_unknown": 1}
+    assert apply(report(Client("10.0.0.201", connections=[flow("10.0.0.1")]))) == {}
+    state.give_up(NOW + PATIENCE)
+    assert state.drops[Drop.CLIENT_UNKNOWN] == 1
     assert edges() == {}
 
 
@@ -174,11 +177,13 @@ def test_two_owners_of_one_address_are_shown_as_ambiguous(apply, edges):
     assert edges() == {(WEB, "Job:one|Job:two", None, 80, "tcp"): (1, 0, 0, 0)}
 
 
-def test_a_pod_that_has_ended_owned_its_address_only_until_then(apply, edges):
+def test_a_pod_that_has_ended_owned_its_address_only_until_then(apply, state, edges):
     ended = 1_767_226_200_000  # 2026-01-01T00:10:00Z
     client = Client("10.0.0.7", connections=[flow("10.0.1.2", 5432)])
     assert apply(report(client, base=ended - 30_000)) == {}
-    assert apply(report(client, base=ended + 60_000)) == {"client_unknown": 1}
+    assert apply(report(client, base=ended + 60_000)) == {}
+    state.give_up(NOW + PATIENCE)
+    assert state.drops == {Drop.CLIENT_UNKNOWN: 1}
     assert edges() == {("Job:job", DB, None, 5432, "tcp"): (1, 0, 0, 0)}
 
 
@@ -314,12 +319,13 @@ class TestRemembering:
         assert apply(report(client, base=later), now=later) == {"server_unknown": 1}
         assert edges() == {(WEB, DB, None, 5432, "tcp"): (1, 0, 0, 0)}
 
-    def test_a_client_that_leaves_is_forgotten(self, apply, index):
+    def test_a_client_that_leaves_is_forgotten(self, apply, index, state):
         client = Client("10.0.1.2", connections=[flow("10.0.0.1", 80)])
         assert apply(report(client, node="node-b")) == {}
         index.delete("Pod", "shop", "db-0")
         later = NOW + 3_600_000
-        assert apply(report(client, node="node-b", base=later), now=later) == {"client_unknown": 1}
+        assert apply(report(client, node="node-b", base=later), now=later) == {}
+        assert state.waiting == 1
 
     def test_a_pod_that_takes_the_address_of_a_bridge_has_it(self, apply, index, edges):
         index.delete("Pod", "shop", "web-1-a")

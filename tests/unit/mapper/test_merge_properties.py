@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from network_mapper.cluster.index import Index
 from network_mapper.cluster.snapshot import load
 from network_mapper.mapper.state import State
+from network_mapper.mapper.waiting import PATIENCE
 from network_mapper.model import Drop, Tally
 from network_mapper.wire.report import Client, Flow, Lookup, Report
 
@@ -61,6 +62,7 @@ def send(state, sent):
         report = Report(node, f"boot-{sequence}", 1, NOW + base, clients=groups)
         if not state.coverage.is_counted(report):
             state.apply(report, NOW, sum(client.rows() for client in groups), Tally())
+    state.give_up(NOW + PATIENCE)
     for reason, count in state.drops.items():
         drops.add(reason, count)
     return drops
