@@ -13,6 +13,7 @@ modules are compiled by Debian's own interpreter of the same version, all files 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -77,7 +78,7 @@ FILES = {
 FOLDERS = ["data", "dev", "etc", "proc", "run", "sys", "tmp"]
 MODES = {"tmp": 0o1777}
 OWNERS = {"data": USER}
-"""Whatever does not belong to root."""
+"""Whatever does not belong to root; what packs a layer gives it to them."""
 
 LAUNCHER = f"""#!/usr/bin/python{PYTHON} -I
 import sys
@@ -180,14 +181,12 @@ def compile_modules(root: Path, fetched: Path) -> None:
 
 
 def finish(root: Path) -> None:
-    """Give everything under a root its one time, a normal mode, and where we may its owner."""
+    """Give everything under a root its one time and a normal mode."""
     for path in sorted([root, *root.rglob("*")], reverse=True):
         name = path.relative_to(root).as_posix()
         if not path.is_symlink():
             normal = 0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644
             path.chmod(MODES.get(name, normal))
-        if os.geteuid() == 0:
-            os.chown(path, OWNERS.get(name, 0), OWNERS.get(name, 0), follow_symlinks=False)
         os.utime(path, (TIME, TIME), follow_symlinks=False)
 
 
@@ -258,6 +257,14 @@ def project(architecture: str, fetched: Path, root: Path, moment: int) -> None:
     finish(root)
 
 
+def _give_away(root: Path) -> None:
+    """Change owners where we may: a container engine copies them, and there we are root."""
+    for name, owner in OWNERS.items():
+        if (root / name).exists():
+            with contextlib.suppress(OSError):
+                os.chown(root / name, owner, owner)
+
+
 def main(arguments: list[str]) -> int:
     """Do one step."""
     parser = argparse.ArgumentParser(description="Put the image's file system together.")
@@ -281,6 +288,7 @@ def main(arguments: list[str]) -> int:
             base(asked.arch, fetched, target)
         else:
             project(asked.arch, fetched, target, int(os.environ.get("SOURCE_DATE_EPOCH") or TIME))
+        _give_away(target)
     except BuildError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1

@@ -13,6 +13,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import cache
@@ -25,6 +26,7 @@ sys.path.append(str(BUILDER))
 import rootfs  # noqa: E402  the script that Containerfile runs, from a folder that is no package
 import rootfs_packages as packages  # noqa: E402  likewise
 
+IN_USE_SECONDS = 3600
 LOCK = ROOT / "requirements.lock"
 KERNEL = "linux-image-cloud-arm64"
 """A package that depends on the newest kernel for clouds in Debian 12."""
@@ -36,11 +38,16 @@ def folder() -> Path:
 
 
 def keep_newest(used: Path, pattern: str, number: int) -> None:
-    """Note that a thing is used now, and remove of its kind all but those that were used last."""
+    """Note that a thing is used now, and remove of its kind all but those that were used last.
+
+    Others may be using what was built within the hour: that stays.
+    """
     with contextlib.suppress(FileNotFoundError):
         os.utime(used)
     kind = [found for found in used.parent.glob(pattern) if found.is_dir()]
     for old in sorted(kind, key=lambda found: found.stat().st_mtime, reverse=True)[number:]:
+        if old.stat().st_mtime > time.time() - IN_USE_SECONDS:
+            continue
         shutil.rmtree(old, ignore_errors=True)
         old.with_name(old.name + ".lock").unlink(missing_ok=True)
 

@@ -89,12 +89,18 @@ def test_a_derived_image_is_made_once_for_the_same_content(own_cache, base):
     assert image.layered(base, "example.test/upper:2", {"/upper": b"1"}, ["/upper"]) != one
 
 
-def test_few_derived_images_are_kept(own_cache, base):
+def test_few_derived_images_are_kept(own_cache, base, monkeypatch):
+    monkeypatch.setattr(image_cache, "IN_USE_SECONDS", -1)
     for number in range(image.KEPT_LAYERED + 2):
         image.layered(base, f"example.test/upper:{number}", {})
     left = list((image_cache.folder() / "layered").iterdir())
     assert len([path for path in left if path.is_dir()]) == image.KEPT_LAYERED
     assert len(left) == 2 * image.KEPT_LAYERED
+
+
+def test_what_others_may_be_using_stays(own_cache, base):
+    archives = [image.layered(base, f"example.test/upper:{number}", {}) for number in range(image.KEPT_LAYERED + 2)]
+    assert all(archive.exists() for archive in archives)
 
 
 def test_what_is_no_archive_is_said_to_be_none(tmp_path, capsys):
