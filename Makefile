@@ -66,7 +66,8 @@ cluster-programs: python ## Build the programs of the tests' cluster, into ~/.ca
 .PHONY: cluster-up
 cluster-up: venv ## Start a cluster of two nodes on this machine, with this program's image on them (root on Linux)
 	@$(PYTHON) tools/bootstrap.py test-tools node-tools cluster-programs
-	@$(BIN)/python tests/cluster/up.py up
+	@mkdir -p build && $(BIN)/python tools/image.py build --output build/image.tar >/dev/null
+	@$(BIN)/python tests/cluster/up.py up --image build/image.tar
 
 .PHONY: cluster-down
 cluster-down: venv ## End that cluster and remove all of it

@@ -43,12 +43,9 @@ NODE_TOOLS = {
     "busybox": "busybox-static",
     "conntrack": "conntrack",
     "containerd": "containerd",
-    "ebtables": "ebtables",
-    "ipset": "ipset",
     "iptables": "iptables",
     "nft": "nftables",
     "runc": "runc",
-    "socat": "socat",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
 """Programs that the nodes of a cluster run, and the Debian packages that have them."""
