@@ -29,7 +29,13 @@ from network_mapper.mapper.clusters import FollowedCluster, ReadCluster
 from network_mapper.mapper.merge import Rules
 from network_mapper.mapper.state import State
 from network_mapper.settings import host_and_port
-from network_mapper.store import Database, StoreError, StoreUnavailableError, Writer
+from network_mapper.store import (
+    Database,
+    StoreError,
+    StoreUnavailableError,
+    Writer,
+    keep_temporary_files_beside,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,6 +87,7 @@ def run(settings: MapperSettings) -> int:
     try:
         snapshot = load(settings.snapshot, index.keys, take=index.apply) if settings.snapshot else None
         access = None if snapshot else find_access(settings.kubeconfig, settings.context)
+        keep_temporary_files_beside(settings.store)
         database = Database(settings.store, sync=settings.store_sync, max_bytes=settings.store_max_bytes)
     except (SnapshotError, StoreError) as error:
         raise StartError(str(error)) from None

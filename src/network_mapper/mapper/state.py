@@ -93,6 +93,7 @@ class State:
             edge.details = details.get(number, {})
             self.graph.restore(number, edge, samples.get(number, 0))
         self.coverage.restore(database.sequences(), now)
+        self.coverage.restore_since(int(meta.get("since", "0")))
 
     def replay(self, database: Database, now: int) -> int:
         """Apply the journal's reports again; returns how many.
@@ -181,6 +182,7 @@ class State:
                 sequences=sequences,
                 reset=reset,
                 waiting=waiting,
+                since=self.coverage.since(self.reset_at),
             )
             done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

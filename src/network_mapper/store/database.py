@@ -6,6 +6,7 @@ differences, so buckets can be added up in any order; an edge's row holds its to
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sqlite3
 import uuid
@@ -186,7 +187,7 @@ class Database:
         self.connection.commit()
 
     def meta(self) -> dict[str, str]:
-        """`store` (identity), `epoch` and `reset_at`."""
+        """`store` (identity), `epoch`, `reset_at`, and `since` (`Checkpoint.since`) once that is known."""
         return dict(self.connection.execute("SELECT key, value FROM meta"))
 
     def edges(self) -> Iterator[StoredEdge]:
@@ -222,6 +223,17 @@ class Database:
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
+
+
+def keep_temporary_files_beside(path: str) -> None:
+    """Let SQLite put what does not fit into memory beside a map, for its folder may be all that can be written.
+
+    Call it before any other thread uses SQLite: it holds for the process. Where it cannot be set, SQLite goes on to
+    look in /tmp and the like.
+    """
+    folder = str(pathlib.Path(path).absolute().parent).replace("'", "''")
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection, contextlib.suppress(sqlite3.Error):
+        connection.execute(f"PRAGMA temp_store_directory = '{folder}'")
 
 
 def counts_between(path: str, since: int, until: int) -> dict[int, tuple[int, ...]]:

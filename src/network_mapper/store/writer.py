@@ -64,6 +64,7 @@ class Checkpoint(msgspec.Struct):
         sequences: Of every sniffer start that reported since.
         reset: Set when the map was emptied: epoch and time. What is in this checkpoint came after it.
         waiting: All rows that wait, as time of arrival and bytes of a report; None where they are the same as before.
+        since: Since when the map has what its sniffers saw, milliseconds since the epoch; 0 when nobody has watched.
     """
 
     now: int
@@ -75,6 +76,7 @@ class Checkpoint(msgspec.Struct):
     sequences: list[Sequence] = []
     reset: tuple[int, int] | None = None
     waiting: list[tuple[int, bytes]] | None = None
+    since: int = 0
 
 
 class _Append(NamedTuple):
@@ -219,6 +221,8 @@ def _write(connection: sqlite3.Connection, point: Checkpoint) -> None:
     if point.waiting is not None:
         connection.execute("DELETE FROM waiting")
         many("INSERT INTO waiting (received, body) VALUES (?, ?)", point.waiting)
+    if point.since:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('since', ?)", (str(point.since),))
     connection.execute("DELETE FROM journal WHERE id <= ?", (point.journal,))
     _settle(connection, point.now)
 

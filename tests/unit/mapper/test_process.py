@@ -281,6 +281,25 @@ def test_a_time_range_counts_only_what_lies_in_it(make):
     assert between(minute - 600_000, minute) == []
 
 
+def test_since_when_the_map_watches_outlasts_a_restart_and_the_sniffers_of_then(make):
+    began = now() - 60_000
+    mapper = make()
+    first = msgspec.structs.replace(report(1), started=began)
+    assert mapper.report(first)[0] == 200
+    assert mapper.stop()[0] == 0
+    mapper.start()
+    assert mapper.get("/api/v1/status")["watching_since"] == began
+    assert mapper.report(report(1, boot="another"))[0] == 200
+    assert mapper.get("/api/v1/map")["watching_since"] == began
+
+
+def test_a_map_without_the_volume_of_the_last_one_watches_from_when_its_sniffers_came(make):
+    mapper = make()
+    before = now()
+    assert mapper.report(msgspec.structs.replace(report(700), started=before - 60_000))[0] == 200
+    assert before <= mapper.get("/api/v1/status")["watching_since"] <= now()
+
+
 def test_status_names_sniffers_and_uncovered_nodes(make):
     mapper = make()
     mapper.report(Report("node-a", "boot", 1, now(), started=now() - 5000, agent="sniffer/1"))

@@ -1,6 +1,8 @@
 """Opening the map's file: ours, new, or refused with a sentence that helps."""
 
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -83,6 +85,34 @@ def test_a_file_in_use_by_another_writer_is_named(tmp_path):
     with pytest.raises(StoreError, match="in use by another mapper"):
         Database(path, timeout=0.05)
     other.close()
+
+
+SPILLS = """
+import os, sqlite3, sys
+from network_mapper.store import keep_temporary_files_beside
+keep_temporary_files_beside(sys.argv[1])
+connection = sqlite3.connect(":memory:")
+connection.execute("PRAGMA temp_store = FILE")
+connection.execute("PRAGMA temp.cache_size = 10")
+numbers = "WITH RECURSIVE n(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM n LIMIT 9999)"
+connection.execute(f"CREATE TEMP TABLE large AS {numbers} SELECT x, randomblob(100) FROM n")
+for descriptor in os.listdir("/proc/self/fd"):
+    try:
+        print(os.readlink("/proc/self/fd/" + descriptor))
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into Linux's /proc")
+def test_what_does_not_fit_into_memory_lies_beside_the_map(tmp_path):
+    folder = tmp_path / "it's here"
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", SPILLS, str(folder / "map.db")], capture_output=True, text=True, check=True
+    )
+    (temporary,) = [line for line in done.stdout.splitlines() if "etilqs" in line]
+    assert temporary.startswith(str(folder))
 
 
 def test_a_file_of_the_first_schema_is_brought_up_to_this_one(tmp_path):

@@ -48,6 +48,12 @@ def owner(path):
     assert owner.writer.close(5)
 
 
+def test_since_when_the_map_has_what_was_seen_is_kept_and_no_word_about_it_changes_nothing(path, owner):
+    owner.write(since=5)
+    owner.write()
+    assert Database(path).meta()["since"] == "5"
+
+
 EDGE = Edge(Workload("a", "ns", "Deployment"), Workload("b", "ns", "Deployment"), None, 80, "tcp", first_seen=NEVER)
 
 
