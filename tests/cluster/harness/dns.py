@@ -32,11 +32,11 @@ COREFILE = f"""\
     }}
     kubernetes cluster.local in-addr.arpa ip6.arpa {{
         pods insecure
-        ttl 30
+        ttl 5
         fallthrough in-addr.arpa ip6.arpa
     }}
     prometheus :9153
-    cache 30
+    cache 5
     reload 5s 2s
     loadbalance
 }}
