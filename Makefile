@@ -16,7 +16,7 @@ BENCH ?= cli capture_packets cluster_index forward live_cluster mapper model_wir
 # Topology of the demo; another file draws another map. DEMO_KEEP=1 keeps it running.
 TOPOLOGY ?=
 
-PYTHON_FILES := src tests tools $(wildcard bench)
+PYTHON_FILES := src tests tools image $(wildcard bench)
 LONGEST_FILE := 700
 
 .PHONY: help
@@ -43,7 +43,7 @@ test: venv ## Run all tests (ARGS="-k name"), those with network namespaces wher
 	@# need it come last and wait.
 	@$(PYTHON) tools/bootstrap.py kubernetes & build=$$!; \
 	trap 'kill $$build 2>/dev/null' EXIT; trap 'exit 130' INT TERM; \
-	$(PYTHON) tools/bootstrap.py page; \
+	$(PYTHON) tools/bootstrap.py page images; \
 	$(BIN)/python tools/dist.py wheels || echo "==> tests of the packed release will be skipped" >&2; \
 	reason=$$($(BIN)/python -c 'from network_mapper.testing import sandbox; print(sandbox.obstacle() or "")') && \
 	if [ -z "$$reason" ]; then \
@@ -66,7 +66,7 @@ cluster-programs: python ## Build the programs of the tests' cluster, into ~/.ca
 .PHONY: cluster-up
 cluster-up: venv ## Start a cluster of two nodes on this machine, with this program's image on them (root on Linux)
 	@$(PYTHON) tools/bootstrap.py test-tools node-tools cluster-programs
-	@mkdir -p build && $(BIN)/python tools/image.py build --output build/image.tar >/dev/null
+	@$(MAKE) --no-print-directory image >/dev/null
 	@$(BIN)/python tests/cluster/up.py up --image build/image.tar
 
 .PHONY: cluster-down
@@ -100,6 +100,10 @@ docs: venv ## Write what comes from the code: docs/{cli,configuration,chart}.md,
 .PHONY: dist
 dist: venv ## Pack a release into dist/ (BASE_URL=https://... is where it will be downloaded from)
 	@$(BIN)/python tools/dist.py $(if $(BASE_URL),--base-url "$(BASE_URL)") dist
+
+.PHONY: image
+image: venv ## Build the image without a container engine, as build/image.tar (ARCH=arm64 for the other architecture)
+	@mkdir -p build && $(BIN)/python tools/image.py build $(if $(ARCH),--arch "$(ARCH)") --output build/image.tar
 
 .PHONY: bench
 bench: venv ## Measure what is promised (BENCH=NAME for one); results go to bench/results/

@@ -16,6 +16,7 @@ import tomllib
 from pathlib import Path
 
 import cache
+import image
 import kubernetes
 import page_tools
 
@@ -35,6 +36,7 @@ TEST_TOOLS = {
     "npm": "npm",
     "openssl": "openssl",
     "pdftotext": "poppler-utils",
+    "qemu-system-aarch64": "qemu-system-arm",
     "ruby": "ruby",
     "zsh": "zsh",
 }
@@ -144,10 +146,19 @@ def cluster_programs() -> None:
         raise BootstrapError(f"a cluster with nodes cannot be made: {error}") from None
 
 
+def images() -> None:
+    """Fetch what images are made of, once; where that cannot be, their tests say what they miss."""
+    try:
+        image.prefetch()
+    except image.ImageMissingError as error:
+        say(f"some tests will be skipped: {error}")
+
+
 def fill_cache() -> None:
     """Fetch and build whatever later targets would have to fetch and build."""
     wheels()
     page()
+    images()
     cluster_programs()
 
 
@@ -234,6 +245,7 @@ def page() -> None:
 STEPS = {
     "cache": fill_cache,
     "cluster-programs": cluster_programs,
+    "images": images,
     "kubernetes": kubernetes_programs,
     "lock": lock,
     "node-tools": node_tools,
