@@ -135,12 +135,13 @@ class Database:
             self.connection = sqlite3.connect(path, isolation_level=None, timeout=timeout)
             self._prepare(sync)
         except sqlite3.DatabaseError as error:
-            raise StoreError(self._explain(error)) from None
+            raise StoreError(self.explain(error)) from None
         if max_bytes:
             page = self.connection.execute("PRAGMA page_size").fetchone()[0]
             self.connection.execute(f"PRAGMA max_page_count = {max(1, max_bytes // page)}")
 
-    def _explain(self, error: sqlite3.DatabaseError) -> str:
+    def explain(self, error: Exception) -> str:
+        """What an error of SQLite means for whoever runs this, and what to do."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             return f"{self.path} {_NOT_OURS}"
@@ -149,7 +150,7 @@ class Database:
         if code == sqlite3.SQLITE_CANTOPEN:
             return f"{self.path} cannot be opened: the folder must exist and be writable (--store)"
         if code == sqlite3.SQLITE_FULL:
-            return f"{self.path} cannot grow: the disk is full"
+            return f"{self.path} cannot grow: the disk is full, or the file as large as it may be (--store-max-bytes)"
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return f"{self.path} is in use by another mapper: each mapper needs its own --store"
         return f"{self.path} cannot be used: {error}"

@@ -2,15 +2,19 @@
 
 It takes jobs from a bounded queue and commits as many as are waiting in one transaction, so that the price of making
 reports durable is shared by all that arrive together. A job that cannot be committed fails as a whole and says so to
-whoever waits for it; the next one is tried afresh, since a full disk may have been emptied.
+whoever waits for it; the next one is tried afresh, since a full disk may have been emptied. Where none comes, because
+a mapper that is not ready is sent nothing, the thread tries by itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import math
 import queue
 import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -27,6 +31,12 @@ _log = logging.getLogger(__name__)
 
 _QUEUE = 256
 _GROUP = 32
+_TRY_AGAIN = 1.0
+"""Seconds between two trials whether a store that failed can be written again."""
+_TRIAL = 256 * 1024
+"""Bytes of room that there must be: as much as a large report takes."""
+_SILENCE = 60.0
+"""Seconds between two lines of the log about it, however often it comes and goes."""
 _SETTLED_AFTER = 2 * HOUR
 _SEQUENCES_KEPT = 20_000
 
@@ -105,6 +115,8 @@ class Writer:
         self._deliver = deliver
         self._jobs: queue.Queue[_Append | _Write | None] = queue.Queue(_QUEUE)
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._failed_at = 0.0
+        self._told_at = -math.inf
         self.failure = ""
         """Why the last transaction failed; empty when it did not."""
 
@@ -147,7 +159,7 @@ class Writer:
         path, sync, max_bytes = self._file
         database = Database(path, sync=sync, max_bytes=max_bytes)
         try:
-            while (job := self._jobs.get()) is not None:
+            while (job := self._next(database)) is not None:
                 group = [job]
                 while len(group) < _GROUP:
                     try:
@@ -158,11 +170,24 @@ class Writer:
                         self._jobs.put(None)
                         break
                     group.append(more)
-                self._commit(database.connection, group)
+                self._commit(database, group)
         finally:
             database.close()
 
-    def _commit(self, connection: sqlite3.Connection, group: list[_Append | _Write]) -> None:
+    def _next(self, database: Database) -> _Append | _Write | None:
+        """Wait for a job, and meanwhile try whether a store that failed can be written again."""
+        while self.failure:
+            with contextlib.suppress(queue.Empty):
+                return self._jobs.get(timeout=_TRY_AGAIN)
+            with contextlib.suppress(sqlite3.Error):
+                _try_to_write(database.connection)
+                self.failure = ""
+                if self._told_at == self._failed_at:
+                    _log.info("the store can be written again")
+        return self._jobs.get()
+
+    def _commit(self, database: Database, group: list[_Append | _Write]) -> None:
+        connection = database.connection
         results: list[int | Exception]
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -172,10 +197,14 @@ class Writer:
         except (sqlite3.Error, OverflowError, ValueError) as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            reason = database.explain(error)
             if not self.failure:
-                _log.error("nothing can be stored", extra={"reason": str(error)})
-            self.failure = str(error)
-            results = [StoreUnavailableError(f"the store cannot be written: {error}")] * len(group)
+                self._failed_at = time.monotonic()
+                if self._failed_at >= self._told_at + _SILENCE:
+                    self._told_at = self._failed_at
+                    _log.error("nothing can be stored", extra={"reason": reason})
+            self.failure = reason
+            results = [StoreUnavailableError(f"the store cannot be written: {reason}")] * len(group)
         self._deliver(_finish, group, results)
 
     def _execute(self, connection: sqlite3.Connection, job: _Append | _Write) -> int:
@@ -184,6 +213,24 @@ class Writer:
             return cursor.lastrowid or 0
         _write(connection, job.checkpoint)
         return 0
+
+
+def _try_to_write(connection: sqlite3.Connection) -> None:
+    """Write as much as a report takes, and leave nothing of it.
+
+    Raises:
+        sqlite3.Error: It cannot be written.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        trial = connection.execute("INSERT INTO journal (received, body) VALUES (0, zeroblob(?))", (_TRIAL,))
+        connection.execute("DELETE FROM journal WHERE id = ?", (trial.lastrowid,))
+        connection.execute("UPDATE meta SET value = value WHERE key = 'store'")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _finish(group: list[_Append | _Write], results: list[int | Exception]) -> None:

@@ -73,7 +73,7 @@ def test_a_read_only_file_is_refused_at_start(tmp_path):
         connection.execute("UPDATE meta SET value = value")
     connection.close()
     database = Database(str(path))
-    assert "is read-only" in database._explain(refused.value)
+    assert "is read-only" in database.explain(refused.value)
     database.close()
 
 

@@ -1,12 +1,14 @@
 """The writer thread: all or nothing, shared commits, and failures that are said and end when their cause does."""
 
+import logging
 import queue
 import sqlite3
+import time
 
 import pytest
 
 from network_mapper.model import Edge, Workload
-from network_mapper.store import Checkpoint, Database, StoreUnavailableError, Writer
+from network_mapper.store import Checkpoint, Database, StoreUnavailableError, Writer, writer
 from network_mapper.store.database import HOUR, MINUTE, NEVER, Sequence, counts_between
 from network_mapper.store.writer import Sample
 
@@ -131,6 +133,51 @@ def test_a_full_file_refuses_whole_and_works_again_when_there_is_room(path):
     assert isinstance(small.append(b"small"), int)
     assert small.writer.failure == ""
     assert read(path, "SELECT body FROM journal") == [(b"small",)]
+    assert small.writer.close(5)
+
+
+def eventually(probe):
+    deadline = time.monotonic() + 10
+    while not probe():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    monkeypatch.setattr(writer, "_TRY_AGAIN", 0.02)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_store_that_failed_is_found_to_work_again_though_nothing_is_sent(path, caplog):
+    caplog.set_level(logging.INFO)
+    small = Owner(path, max_bytes=600_000)
+    assert isinstance(small.append(b"x" * 800_000), StoreUnavailableError)
+    eventually(lambda: small.writer.failure == "")
+    assert read(path, "SELECT body FROM journal") == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "nothing can be stored",
+        "the store can be written again",
+    ]
+    assert small.writer.close(5)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_store_without_room_for_a_report_stays_one_that_failed(path):
+    small = Owner(path, max_bytes=200_000)
+    assert isinstance(small.append(b"x" * 500_000), StoreUnavailableError)
+    time.sleep(0.3)
+    assert "the disk is full, or the file as large as it may be (--store-max-bytes)" in small.writer.failure
+    assert small.writer.close(5)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_store_that_fails_and_works_in_turn_does_not_fill_the_log(path, caplog):
+    small = Owner(path, max_bytes=600_000)
+    for _ in range(5):
+        assert isinstance(small.append(b"x" * 800_000), StoreUnavailableError)
+        eventually(lambda: small.writer.failure == "")
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
     assert small.writer.close(5)
 
 
