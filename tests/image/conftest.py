@@ -1,9 +1,8 @@
 """Images of this tree for both architectures; where there is neither a cache nor a network, tests of them say so."""
 
+import image
 import image_archive
 import pytest
-
-import image
 
 
 def built(arch):

@@ -3,12 +3,11 @@
 import json
 import tarfile
 
+import image
 import image_archive
 import image_cache
 import pytest
 from image_cache import packages, rootfs
-
-import image
 
 CONFIG = {
     "architecture": "amd64",

@@ -8,12 +8,12 @@ import stat
 from pathlib import Path
 
 import elf
+import image
 import image_archive
 import image_cache
 import pytest
 from image_cache import packages, rootfs
 
-import image
 from network_mapper import __version__
 
 SITE = rootfs.SITE

@@ -7,12 +7,11 @@ import shutil
 import subprocess
 import sys
 
+import image
 import image_archive
 import image_cache
 import pytest
 from image_cache import rootfs
-
-import image
 
 EPOCH = "1790000000"
 STRANGE = {"TZ": "Pacific/Auckland", "LC_ALL": "C", "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": EPOCH}

@@ -10,13 +10,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import image
 import image_archive
 import image_machine
 import image_trial
 import pytest
 from image_cache import rootfs
 
-import image
 from network_mapper import __version__
 from network_mapper.testing import sandbox
 from network_mapper.testing.demo import RECORDING

@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import image
 import kubernetes
 import pytest
 import tutorial
 
-import image
 from network_mapper import __version__
 
 ROOT = Path(__file__).parents[2]
