@@ -8,13 +8,13 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+import image
 import kubernetes
 import pytest
 from harness.cluster import Cluster, obstacle
 from harness.town import Town
 from harness.workloads import image as workload_image
 
-import image
 from network_mapper.testing import sandbox
 
 HERE = Path(__file__).parent

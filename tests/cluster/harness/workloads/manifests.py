@@ -189,6 +189,15 @@ def external_name(namespace: str, name: str, stands_for: str) -> Object:
     return make("v1", "Service", name, namespace, spec={"type": "ExternalName", "externalName": stands_for})
 
 
+def pods_of(objects: Iterable[Object], nodes: int) -> int:
+    """How many pods that stay come of objects, on so many nodes."""
+    return sum(
+        nodes if item["kind"] == "DaemonSet" else item["spec"]["replicas"]
+        for item in objects
+        if item["kind"] in ("DaemonSet", "Deployment", "StatefulSet")
+    )
+
+
 def _selector(pods: Pods) -> Object:
     return {"selector": {"matchLabels": {"app": pods.app}}}
 
