@@ -171,10 +171,14 @@ def test_a_second_installation_must_be_wanted(control_plane, cli, name, admin_co
     second = ("install", "-n", other, "--kubeconfig", admin_config, "--no-wait")
     said = complaint(*second)
     assert f"network-mapper is in namespace {name} of context tests already" in said
-    assert "--allow-second --health-port" in said
-    run(*second, "--allow-second", "--health-port", 19592)
+    assert "--allow-second --sniffer-health-port" in said
+    same = complaint(*second, "--allow-second")
+    assert f"the installation in namespace {name} have port 19591 on every node" in same
+    run(*second, "--allow-second", "--sniffer-health-port", 19592)
     try:
         assert len(ours(control_plane.admin, other)) == len(ours(control_plane.admin, name))
+        back = ("upgrade", "-n", other, "--kubeconfig", admin_config, "--sniffer-health-port", 19591)
+        assert "have port 19591 on every node" in complaint(*back)
         assert f"several namespaces of context tests: {name}, {other}" in complaint(
             "upgrade", "--kubeconfig", admin_config
         )

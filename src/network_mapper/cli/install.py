@@ -37,7 +37,7 @@ def refuse_others(found: list[Installation], namespace: str, where: str, *, allo
         raise CliError(
             f"{_is_there(others[0], where)}. A second one watches every connection once more on every node, both want "
             "the same port for the sniffers' health, and other commands need --mapper-namespace to choose. Remove the "
-            "first one, or add --allow-second --health-port PORT (19592, for example)."
+            "first one, or add --allow-second --sniffer-health-port PORT (19592, for example)."
         )
 
 
@@ -115,6 +115,7 @@ def command(  # noqa: PLR0917  click passes them by name
     with Session(kubeconfig, context) as session:
         found = session.run(find.installations(session.api, name))
         refuse_others(found, name, session.where, allow_second=allow_second)
+        find.refuse_port(found, name, options)
         here = next((one for one in found if one.namespace == name), None)
         if here:
             _refuse_change(here, options, __version__)

@@ -119,7 +119,7 @@ def command(  # noqa: PLR0917  click passes them by name
     kubeconfig: str,
     context: str,
 ) -> None:
-    """Remove what `network-mapper install` has made.
+    """Remove what install has made.
 
     It shows what that is and asks. The volume with the map and the namespace stay unless their removal is asked for.
     What Helm installed is Helm's to remove.

@@ -74,11 +74,11 @@ def command(  # noqa: PLR0917  click passes them by name
     kubeconfig: str,
     context: str,
 ) -> None:
-    """Bring an installation to the version of this program, or to other options.
+    """Bring an installation to this version, or to other options.
 
-    Options that are not given stay as they were installed. Of an image of your own the repository stays, with the tag
-    of the new version. What the installation does not have any more is removed, but never the volume with the map
-    unless --delete-data is given.
+    The version is that of the program that runs the command. Options that are not given stay as they were installed; of
+    an image of your own the repository stays, with the tag of the new version. What the installation does not have any
+    more is removed, but never the volume with the map unless --delete-data is given.
     """
     from network_mapper import __version__  # noqa: PLC0415  --help needs nothing of a cluster
     from network_mapper.cli.deploy import find, manifests, place  # noqa: PLC0415  likewise
@@ -103,6 +103,7 @@ def command(  # noqa: PLR0917  click passes them by name
                 f"({__version__}), and may keep its map in a form that this one cannot read. Upgrade with the newer "
                 "program, or give --allow-downgrade."
             )
+        find.refuse_port(found, here.namespace, options)
         kinds = manifests.kinds(options.profile) | manifests.kinds(here.options.profile if here.options else "default")
         former = session.run(find.objects(session.api, here.namespace, kinds))
         if here.version and here.version != __version__:

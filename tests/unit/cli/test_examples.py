@@ -20,6 +20,9 @@ NOT_RUN = {
     "mapper": "it serves until it is stopped; tests/unit/mapper starts it",
     "sniffer": "it captures until it is stopped, or wants captures; tests/unit/sniffer starts it",
     "snapshot": "it wants a cluster; tests/cluster/test_snapshot_command.py has one",
+    "install": "it wants a cluster; tests/cluster/test_install.py has one",
+    "upgrade": "as install",
+    "uninstall": "as install",
     "list --watch": "it watches until it is stopped; tests/unit/cli/test_watch.py stops it",
     "reset": "it asks on a terminal",
 }

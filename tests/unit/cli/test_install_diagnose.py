@@ -127,7 +127,7 @@ def unschedulable(message, **more):
     ("message", "remedy"),
     [
         ("0/2 nodes are available: 2 Insufficient memory.", "Make room"),
-        ("0/2 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.", "--health-port"),
+        ("0/2 nodes are available: 1 node(s) didn't have free ports for the requested.", "--sniffer-health-port"),
         ("0/2 nodes are available: 2 node(s) had untolerated taint {a: b}.", "taints"),
         ("0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.", "Linux"),
         ("no nodes available to schedule pods", "describe nodes"),

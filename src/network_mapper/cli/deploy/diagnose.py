@@ -287,7 +287,7 @@ def _schedule_remedy(said: str) -> str:
     if "free ports" in said:
         return (
             "Another program has the port of the sniffers' health there, perhaps a second installation: choose another "
-            "with --health-port"
+            "with --sniffer-health-port"
         )
     if "Insufficient" in said:
         return "Make room on the nodes, or add one"

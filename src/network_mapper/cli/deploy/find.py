@@ -14,9 +14,10 @@ import msgspec
 
 from network_mapper.cli.deploy import manifests, resources
 from network_mapper.cli.deploy.session import DeniedError
+from network_mapper.cli.errors import CliError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from network_mapper.cli.deploy.session import Api
 
@@ -33,6 +34,7 @@ class Installation(msgspec.Struct):
         release: The `instance` label: for Helm the release.
         version: Of the program; empty where it is not known.
         options: What it was installed with; None where another manager installed it.
+        health_port: Of its sniffers; 0 where it has none, or they may not be read.
     """
 
     namespace: str
@@ -40,6 +42,7 @@ class Installation(msgspec.Struct):
     release: str = ""
     version: str = ""
     options: manifests.Options | None = None
+    health_port: int = 0
 
     @property
     def ours(self) -> bool:
@@ -98,7 +101,44 @@ async def installations(api: Api, namespace: str) -> list[Installation]:
     for role in roles:
         owner = role["metadata"]["labels"][manifests.INSTALLATION]
         known.setdefault(owner, Installation(owner, manifests.MANAGER, options=manifests.Options()))
+    if any(name != namespace for name in known):
+        await _read_ports(api, known)
     return [known[name] for name in sorted(known)]
+
+
+async def _read_ports(api: Api, known: dict[str, Installation]) -> None:
+    try:
+        found = await api.list(resources.DAEMON_SET.path(), labelSelector=f"{PARTS},{manifests.COMPONENT}=sniffer")
+    except DeniedError as error:
+        if error.code != HTTPStatus.FORBIDDEN:
+            raise
+        return
+    for item in found:
+        if one := known.get(item["metadata"]["namespace"]):
+            one.health_port = manifests.health_port(item)
+
+
+def refuse_port(found: Iterable[Installation], namespace: str, options: manifests.Options) -> None:
+    """Let no two installations have the same port for their sniffers' health.
+
+    A sniffer whose port is taken would be probed at the other one's, and count as well while that one is.
+
+    Args:
+        found: All that are known.
+        namespace: Of the one that is installed.
+        options: What it is installed with.
+
+    Raises:
+        CliError: Another one has that port.
+    """
+    sniffers = next(item for item in manifests.as_charted(options, namespace) if item["kind"] == "DaemonSet")
+    port = manifests.health_port(sniffers)
+    for one in found:
+        if port and one.namespace != namespace and one.health_port == port:
+            raise CliError(
+                f"the sniffers of the installation in namespace {one.namespace} have port {port} on every node. "
+                f"Choose another one with --sniffer-health-port, {port + 1} for example."
+            )
 
 
 async def objects(api: Api, namespace: str, needed: Collection[str]) -> list[dict[str, Any]]:

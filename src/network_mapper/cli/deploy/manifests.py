@@ -183,6 +183,15 @@ def _set_health_port(pod: Object, port: int) -> None:
                 container[probe]["httpGet"]["port"] = port
 
 
+def health_port(item: Object) -> int:
+    """The port of the sniffers' health that a DaemonSet names; 0 for none."""
+    for variable in _variables(item["spec"]["template"]["spec"]):
+        if variable["name"] == _HEALTH_VARIABLE:
+            port = str(variable.get("value") or "").rpartition(":")[2]
+            return int(port) if port.isdigit() else 0
+    return 0
+
+
 @functools.cache
 def kinds(profile: str) -> frozenset[str]:
     """The kinds of the objects of a profile."""

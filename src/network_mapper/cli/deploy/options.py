@@ -1,8 +1,8 @@
 """The options of `install`, `upgrade` and `uninstall`.
 
 `-n/--namespace` is where the mapper is, as kubectl and Helm have it, and not the namespace of a map's clients as in
-`list`. So it has no variable, and a `namespace` in the file of settings, which is meant for `list`, does not count:
-nobody wants the mapper in the one namespace that they like to look at. `--mapper-namespace` has both.
+`list`. So its variables are those of `--mapper-namespace`, and a `namespace` in the file of settings, which is meant
+for `list`, does not count: nobody wants the mapper in the one namespace that they like to look at.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from network_mapper.cli.command import option
+from network_mapper.cli.command import environment_names, option
 from network_mapper.cli.deploy.names import PROFILES
 
 if TYPE_CHECKING:
@@ -74,13 +74,21 @@ def cluster_options(where: str) -> Callable[[Callable[..., Any]], Callable[..., 
         where: The help of `--namespace`, which the command gets as `namespace`; empty where none is named.
     """
     options = [
-        option("-n", "--namespace", default="", metavar="NAME", envvar=None, callback=_namespace, help=where),
+        option(
+            "-n",
+            "--namespace",
+            default="",
+            metavar="NAME",
+            envvar=environment_names("--mapper-namespace"),
+            callback=_namespace,
+            help=where,
+        ),
         option(
             "--mapper-namespace",
             default="",
             metavar="NAME",
             callback=_name,
-            help="The same, as other commands call it, and for variables and files of settings.",
+            help="The same, as other commands and files of settings call it.",
         ),
         option(
             "--kubeconfig",
@@ -139,7 +147,8 @@ _CONTENT = [
         help="Secret in the namespace with credentials of the registry; may be repeated.",
     ),
     option(
-        "--health-port",
+        "--sniffer-health-port",
+        "health_port",
         type=click.IntRange(1, 65535),
         metavar="PORT",
         help="Port on every node by which the kubelet asks whether a sniffer lives, where 19591 is taken.",

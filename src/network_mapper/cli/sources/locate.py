@@ -90,8 +90,13 @@ class _Waiting(msgspec.Struct):
     reason: str | None = None
 
 
+class _Running(msgspec.Struct):
+    """Since when does not matter."""
+
+
 class _ContainerState(msgspec.Struct):
     waiting: _Waiting | None = None
+    running: _Running | None = None
 
 
 class _ContainerStatus(msgspec.Struct):
@@ -120,6 +125,17 @@ class Pod(msgspec.Struct):
             self.metadata.deletion_timestamp is None
             and self.status.phase == "Running"
             and any(found.type == "Ready" and found.status == "True" for found in self.status.conditions or ())
+        )
+
+    @property
+    def runs(self) -> bool:
+        """Whether its program runs, so that it may be able to say why it is not ready."""
+        containers = self.status.container_statuses or ()
+        return (
+            self.metadata.deletion_timestamp is None
+            and self.status.phase == "Running"
+            and bool(containers)
+            and all(found.state is not None and found.state.running is not None for found in containers)
         )
 
     @property
@@ -271,7 +287,9 @@ class Search:
 
 
 async def ready_pod(client: ApiClient, service: Service, where: str) -> Pod:
-    """A pod of the service that is ready, the newest of several.
+    """A pod of the service that is ready, the newest of several; without one, the newest that runs.
+
+    A mapper that may not read what it needs never becomes ready, and nobody knows better what it lacks.
 
     Args:
         client: Of the cluster.
@@ -288,9 +306,9 @@ async def ready_pod(client: ApiClient, service: Service, where: str) -> Pod:
     words = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
     path = f"/api/v1/namespaces/{_segment(service.metadata.namespace)}/pods"
     found = await _read(client, path, {"labelSelector": words, "limit": str(MOST_PODS)}, _Pods)
-    ready = [pod for pod in found.items if pod.ready]
-    if ready:
-        return max(ready, key=lambda pod: (pod.metadata.creation_timestamp or "", pod.metadata.name))
+    able = [pod for pod in found.items if pod.ready] or [pod for pod in found.items if pod.runs]
+    if able:
+        return max(able, key=lambda pod: (pod.metadata.creation_timestamp or "", pod.metadata.name))
     if not found.items:
         raise CliError(
             f"the mapper's service {service.title} in {where} has no pods ({words}). "
