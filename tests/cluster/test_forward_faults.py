@@ -99,12 +99,14 @@ def test_pods_that_are_not_ready_are_told_with_their_states(lame, installed, adm
         "a", labels={"app": "mapper"}, status={"phase": "Pending", "conditions": [], "containerStatuses": [waiting]}
     )
     made = installed.run_pod("b", place=lame).made
-    control_plane.admin.set_status(made, pods.running(made, ["10.9.9.9"], ready=False))
+    failing = {**waiting, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    status = {**pods.running(made, ["10.9.9.9"], ready=False), "containerStatuses": [failing]}
+    control_plane.admin.set_status(made, status)
     installed.run_pod("c", place=lame)
     control_plane.admin.delete("pods", lame.namespace, "c", grace=30)
     assert complaint_of(admin_config, lame) == (
         f"no pod of the mapper's service {lame}/network-mapper in context tests is ready: a is Pending "
-        f"(ImagePullBackOff), b is running, but not ready, c is being deleted. "
+        f"(ImagePullBackOff), b is Running (CrashLoopBackOff), c is being deleted. "
         f"'kubectl -n {lame} describe pod a' says why."
     )
 

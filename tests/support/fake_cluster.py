@@ -28,12 +28,15 @@ def service(namespace: str, name: str = "network-mapper", *, labels: dict[str, s
     return {"metadata": {"name": name, "namespace": namespace, "labels": labels or {}}, "spec": spec}
 
 
-def pod(namespace: str, name: str, app: str = "network-mapper", *, ready: bool = True, **meta: Any) -> Any:
+def pod(
+    namespace: str, name: str, app: str = "network-mapper", *, ready: bool = True, runs: bool = False, **meta: Any
+) -> Any:
+    state = {"running": {"startedAt": "2027-01-01T00:00:00Z"}} if runs else {"waiting": {"reason": "CrashLoopBackOff"}}
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
     return {
         "metadata": {"name": name, "namespace": namespace, "labels": {"app": app}, **meta},
         "spec": {"containers": [{"ports": [{"containerPort": 8080, "name": "web"}]}]},
-        "status": {"phase": "Running", "conditions": conditions},
+        "status": {"phase": "Running", "conditions": conditions, "containerStatuses": [{"state": state}]},
     }
 
 

@@ -53,6 +53,18 @@ def test_the_map_is_the_same_by_every_way(ask_there, ask, cluster):
     assert cluster.forwards == [("mapper-1", 9090)]
 
 
+def test_a_mapper_that_runs_and_is_not_ready_is_asked_where_none_is_ready(ask_there, cluster):
+    cluster.pods = [pod("shop", "waits", ready=False), pod("shop", "runs", ready=False, runs=True)]
+    assert ask_there("status").code == 0
+    assert cluster.forwards == [("runs", 9090)]
+
+
+def test_a_mapper_that_is_ready_is_preferred_to_one_that_only_runs(ask_there, cluster):
+    cluster.pods = [pod("shop", "z-runs", ready=False, runs=True), pod("shop", "ready")]
+    assert ask_there("status").code == 0
+    assert cluster.forwards == [("ready", 9090)]
+
+
 def test_a_large_map_comes_whole(ask_there, ask, mapper):
     edges = [msgspec.structs.replace(mapper.map.edges[0], port=port) for port in range(1, 5_000)]
     mapper.map = mapper.everywhere = msgspec.structs.replace(mapper.map, edges=edges)
