@@ -272,6 +272,15 @@ def test_what_goes_over_an_open_connection_does_not_reach_the_ring(node):
         ring.close()
 
 
+def test_what_came_a_moment_before_the_end_is_handed_over(node):
+    ring = netns.call(NODE, RingSource)
+    with listen(SERVER, 8080):
+        connect(CLIENT, SERVER_IP, 8080, 3)
+    now = time.time_ns() // 1_000_000
+    assert [(seen.kind, seen.count) for seen in ring.flush(now)] == [(Kind.CONNECTIONS, 3)]
+    ring.close()
+
+
 def test_packets_that_do_not_fit_into_the_ring_are_counted(node):
     ring = netns.call(NODE, RingSource, 2 * BLOCK_SIZE)
     asked = question(NAME).to_wire()

@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from network_mapper.capture.cbpf import INSTRUCTION, capture_filter
@@ -113,7 +114,11 @@ class RingSource:
         return self._tracker.drain(now)
 
     def flush(self, now: int) -> list[Observation]:
-        """Take in what is ready and hand over everything, before closing."""
+        """Take in what has come until now and hand over everything, before closing.
+
+        The newest packets are in a block that is not full. It is the kernel's for up to two of its turns.
+        """
+        time.sleep(2.5 * BLOCK_TIMEOUT / 1000)
         self.read(now)
         return self._tracker.flush(now)
 

@@ -122,3 +122,15 @@ def disk(cluster: Cluster, node: str, namespace: str, claim: str = "network-mapp
         yield
     finally:
         cluster.admin.delete("v1/persistentvolumes", None, name)
+
+
+@contextlib.contextmanager
+def lost(cluster: Cluster, name: str) -> Iterator[None]:
+    """Lose a node, known to the API server as lost inside of the `with` block; at its end it is back and ready."""
+    node = cluster.nodes[name]
+    node.kill()
+    try:
+        cluster.admin.wait(f"loss of {name}", lambda: not shells.ready(cluster.admin.get("nodes", None, name)), AGAIN)
+        yield
+    finally:
+        node.start()

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from harness.processes import HarnessError
-from harness.workloads import judge, manifests
 from harness.workloads import image as workload_image
+from harness.workloads import judge, manifests
 from harness.workloads.manifests import Pods
 from harness.workloads.running import Workloads
 from network_mapper.http_client import HttpClient
@@ -214,11 +214,11 @@ class View:
 
     def wait_equal(self, seconds: float = 60.0) -> float:
         """Wait until the map shows what was done; returns the moment."""
-        return self._until(self.differences, seconds)
+        return self.wait_until_none(self.differences, seconds)
 
     def wait_ports(self, ports: Collection[int], seconds: float = 60.0) -> float:
         """Wait until edges with exactly these ports are shown; returns the moment."""
-        return self._until(lambda: self.ports() ^ set(ports), seconds)
+        return self.wait_until_none(lambda: self.ports() ^ set(ports), seconds)
 
     def wait_watched(self, since: Mapping[str, str], seconds: float = 90.0) -> None:
         """Wait until a sniffer is connected from every node; not those of these starts, by node.
@@ -232,15 +232,15 @@ class View:
             boots = self.boots()
             return [node for node in self.town.cluster.nodes if boots.get(node, "") in ("", since.get(node, ""))]
 
-        self._until(missing, seconds)
+        self.wait_until_none(missing, seconds)
 
     def boots(self) -> dict[str, str]:
         """What names the start of each sniffer that is connected, by node."""
         return {sniffer.node: sniffer.boot for sniffer in self.status().sniffers if sniffer.connected}
 
     @staticmethod
-    def _until(wrong: Callable[[], object], seconds: float) -> float:
-        """Wait until nothing is wrong. While the mapper does not answer, that is."""
+    def wait_until_none(wrong: Callable[[], object], seconds: float) -> float:
+        """Wait until nothing of this is left; returns the moment. A mapper that does not answer has it all."""
         end = time.monotonic() + seconds
         while True:
             try:
