@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import os
+import pty
 import signal
 import subprocess
 import time
@@ -131,3 +133,58 @@ def test_interrupted_it_says_what_stays_and_how_to_remove_it(admin_config, name)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130
     assert said == f"What was applied stays. 'network-mapper uninstall -n {name}' removes it.\n"
+
+
+def test_an_api_server_that_is_away_for_a_while_is_waited_for(control_plane, proxy, name, tmp_path):
+    config = control_plane.kubeconfig(
+        tmp_path / "by-proxy", certificate=control_plane.admin_certificate, server=proxy.url
+    )
+    argv = command("install", "-n", name, "--kubeconfig", config, "--timeout", "60s")
+    process = subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), bufsize=1
+    )
+    for line in process.stdout:
+        if line.startswith("daemonset"):
+            break
+    proxy.refuse()
+    time.sleep(2)
+    proxy.listen()
+    with NodePlayer(control_plane.admin, name):
+        rest, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "2 of 2 sniffers ready" in rest
+
+
+def on_terminal(typed, *arguments):
+    """Run a command whose standard input is a terminal, on which somebody types; returns code and what it said."""
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            command(*arguments), stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        )
+        os.write(ours, typed.encode())
+        _, said = process.communicate(timeout=60)
+        return process.returncode, said.decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_uninstall_shows_what_goes_and_what_stays_and_asks(control_plane, install, admin_config, name):
+    install("--no-wait", "--profile", "persistent", code=0)
+    uninstall = ("uninstall", "-n", name, "--no-wait", "--kubeconfig", admin_config)
+    code, said = on_terminal("n\n", *uninstall)
+    assert code == 1
+    assert f"  clusterrole.rbac.authorization.k8s.io/network-mapper.{name}\n" in said
+    assert "  persistentvolumeclaim/network-mapper stays, with the map (--delete-data)\n" in said
+    assert "Remove 10 objects? [y/N]" in said
+    assert said.endswith("Error: nothing was removed.\n")
+    assert control_plane.admin.list("deployments", name)
+    assert on_terminal("y\n", *uninstall)[0] == 0
+    assert control_plane.admin.list("deployments", name) == []
+
+
+def test_without_a_terminal_uninstall_demands_yes(install, admin_config, name):
+    install("--no-wait", code=0)
+    done = run("uninstall", "-n", name, "--kubeconfig", admin_config, code=1)
+    assert "Give --yes." in done.stderr

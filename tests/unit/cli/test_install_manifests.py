@@ -1,92 +1,26 @@
-"""The objects that `install` applies are the chart's own, whatever options change in them."""
+"""The objects that `install` applies, and how it takes images apart; tests/cluster compares them with the chart's."""
 
 import json
+import re
 
-import kubernetes
 import profiles
 import pytest
 import yaml
 
 from network_mapper.cli.deploy import image, manifests, resources
 from network_mapper.cli.deploy.manifests import Options
-from network_mapper.cli.deploy.names import NAMESPACE, PROFILES
+from network_mapper.cli.deploy.names import PROFILES
 
 DIGEST = "sha256:" + "a1" * 32
-
-
-@pytest.fixture(scope="module")
-def render():
-    """`helm template` with values, as objects; each combination once."""
-    try:
-        kubernetes.tool("helm")
-    except kubernetes.KubernetesMissingError as error:
-        pytest.skip(str(error))
-    known = {}
-
-    def render(*values, namespace=NAMESPACE):
-        key = (values, namespace)
-        if key not in known:
-            known[key] = profiles.render(values, namespace)
-        return known[key]
-
-    return render
 
 
 def by_name(items):
     return {(item["kind"], item["metadata"]["name"]): item for item in items}
 
 
-def charted(render, profile, *values, namespace=NAMESPACE):
-    text = render(*profiles.VALUES[profile], *values, namespace=namespace)
-    return by_name(item for item in yaml.safe_load_all(text) if item)
-
-
 def test_every_profile_has_values_and_a_meaning():
     assert list(PROFILES) == list(profiles.VALUES)
     assert sorted(file.stem for file in profiles.FOLDER.glob("*.yaml")) == sorted(PROFILES)
-
-
-@pytest.mark.timeout(1800)  # where no Helm is there yet, it is built first
-@pytest.mark.parametrize("profile", PROFILES)
-def test_a_profile_is_what_helm_renders(render, profile):
-    assert manifests.profile_text(profile) == render(*profiles.VALUES[profile])
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_another_namespace_is_that_of_the_chart(render, profile):
-    made = manifests.as_charted(Options(profile), "observability")
-    assert by_name(made) == charted(render, profile, namespace="observability")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "values"),
-    [
-        ("registry.example.com:5000/tools/mapper", ["image.repository=registry.example.com:5000/tools/mapper"]),
-        ("mapper:2.0-rc1", ["image.repository=mapper", "image.tag=2.0-rc1"]),
-        (f"r.example.com/mapper@{DIGEST}", ["image.repository=r.example.com/mapper", f"image.digest={DIGEST}"]),
-        (f"r.example.com/mapper:1@{DIGEST}", ["image.repository=r.example.com/mapper", f"image.digest={DIGEST}"]),
-    ],
-)
-def test_another_image_is_that_of_the_chart(render, wanted, values):
-    assert by_name(manifests.as_charted(Options(image=wanted), NAMESPACE)) == charted(render, "default", *values)
-
-
-def test_pull_secrets_are_those_of_the_chart(render):
-    made = manifests.as_charted(Options(pull_secrets=("one", "two")), NAMESPACE)
-    values = ["imagePullSecrets[0].name=one", "imagePullSecrets[1].name=two"]
-    assert by_name(made) == charted(render, "default", *values)
-
-
-def test_the_health_port_is_that_of_the_chart(render):
-    made = manifests.as_charted(Options(health_port=19777), NAMESPACE)
-    assert by_name(made) == charted(render, "default", "sniffer.healthPort=19777")
-
-
-def test_all_options_together_are_the_charts(render):
-    options = Options("openshift", "r.example.com/mapper:v7", ("one",), 1234)
-    values = ["image.repository=r.example.com/mapper", "image.tag=v7", "imagePullSecrets[0].name=one"]
-    made = manifests.as_charted(options, "other")
-    assert by_name(made) == charted(render, "openshift", *values, "sniffer.healthPort=1234", namespace="other")
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -106,6 +40,19 @@ def test_what_is_applied_differs_from_the_chart_by_who_manages_it(profile):
             )
             made[key]["metadata"].pop("annotations")
         assert made[key] == item
+
+
+def test_the_table_of_kinds_has_those_of_the_profiles_and_no_other():
+    kinds = frozenset.union(*(manifests.kinds(profile) for profile in PROFILES))
+    assert {resource.kind for resource in resources.IN_ORDER} == kinds
+
+
+def test_the_page_has_every_profile_with_its_values():
+    page = (profiles.ROOT / "docs/install.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z]+)` \|.*\| (.*) \|$", page, re.MULTILINE))
+    assert {name: cell.strip("`").split(",") for name, cell in rows.items()} == {
+        name: list(values) or ["none"] for name, values in profiles.VALUES.items()
+    }
 
 
 @pytest.mark.parametrize("profile", PROFILES)
