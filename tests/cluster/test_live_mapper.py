@@ -1,5 +1,6 @@
 """The mapper on a real API server: it names what really runs, as it comes and goes."""
 
+import collections
 import contextlib
 import time
 
@@ -68,6 +69,22 @@ def test_status_tells_how_many_sniffers_are_wanted_there_and_ready(control_plane
         return [(one["desired"], one["scheduled"], one["ready"]) for one in sets if one["namespace"] == namespace]
 
     eventually(lambda: told() == [(3, 2, 1)])
+
+
+def test_the_api_is_asked_what_it_serves_and_for_one_list_and_one_watch_of_each_kind(control_plane, proxy, tmp_path):
+    config = control_plane.kubeconfig(tmp_path / "kubeconfig", server=proxy.url)
+    process = MapperProcess(tmp_path, None, "--kubeconfig", str(config)).start().wait_ready()
+    watched = {row["kind"] for row in process.get("/api/v1/status")["cluster"]["resources"]}
+    eventually(lambda: len(proxy.seen(watch=True)) == len(watched))
+    time.sleep(2)  # in which nothing more may be asked
+    requests = collections.Counter((request.path, request.watch) for request in proxy.seen())
+    assert process.stop()[0] == 0
+    discovery = {("/api", False), ("/apis", False)}
+    paths = {path for path, _ in requests.keys() - discovery}
+    assert set(requests) == discovery | {(path, watch) for path in paths for watch in (False, True)}
+    assert set(requests.values()) == {1}
+    assert len(paths) == len(watched)
+    assert {"/api/v1/pods", "/apis/apps/v1/daemonsets", "/api/v1/namespaces"} <= paths
 
 
 def test_a_deployments_pods_are_it_as_long_as_they_are_there(control_plane, namespace, mapper):

@@ -142,6 +142,34 @@ def test_secrets_config_maps_and_nodes_are_not_read_as_owners(run, live, new_api
     run(main())
 
 
+@pytest.mark.parametrize(
+    ("plural", "unknown"),
+    [
+        ("namespaces", "it is not known which PodSecurity level the sniffers' namespace enforces"),
+        ("servicecidrs", "an address of a service that is gone may be taken for one outside"),
+        ("daemonsets", "workloads that they own go by the name of what is below"),
+        ("jobs", "workloads that they own go by the name of what is below"),
+    ],
+)
+def test_what_is_unknown_where_one_kind_may_not_be_read_is_told_and_the_rest_works(run, live, new_api, plural, unknown):
+    async def main():
+        api = new_api()
+        api.forbidden.add(plural)
+        async with live(api) as cluster:
+            await asyncio.wait_for(cluster.synced.wait(), 10)
+            await asyncio.sleep(5)
+            (line,) = cluster.problems()
+            assert line.startswith(plural)
+            assert unknown in line
+            assert f"resources: [{plural}], verbs: [get, list, watch]" in line
+            assert [item.state for item in cluster.status()].count(State.WATCHING) == 13
+            api.forbidden.clear()
+            await asyncio.sleep(70)
+            assert cluster.problems() == []
+
+    run(main())
+
+
 def test_an_owner_that_may_not_be_read_is_told_with_its_grant(run, live, new_api, make_pod):
     async def main():
         api = new_api()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from network_mapper.cluster.live.reflector import Counts, State
+from network_mapper.cluster.objects import NAMESPACE, SERVICE_CIDR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +17,14 @@ if TYPE_CHECKING:
 
 _PATIENCE: Final = 3
 """Failures in a row after which one resource's trouble is told; a single cut is everyday life."""
+
+
+_OWNERS_LACK: Final = "workloads that they own go by the name of what is below"
+_LACKS: Final = {
+    NAMESPACE: "it is not known which PodSecurity level the sniffers' namespace enforces",
+    SERVICE_CIDR: "an address of a service that is gone may be taken for one outside",
+}
+"""What is unknown where a kind may not be read that is no owner's."""
 
 
 class ResourceStatus(msgspec.Struct, frozen=True):
@@ -86,7 +95,7 @@ def status_of(reflector: Reflector) -> ResourceStatus:
 def refusal(reflector: Reflector, *, required: bool) -> str:
     """The line about a resource that may not be read."""
     resource = reflector.resource
-    lack = "there is no map without them" if required else "workloads that they own go by the name of what is below"
+    lack = "there is no map without them" if required else _LACKS.get(resource.group_kind, _OWNERS_LACK)
     return f"{resource.name} may not be read, and {lack}: grant {resource.grant}"
 
 
