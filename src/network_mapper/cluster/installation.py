@@ -84,8 +84,11 @@ class SnifferSet(NamedTuple):
 
 
 class _Sniffer(NamedTuple):
+    """A pod: its node, its phase, and what its container waits for, such as `ImagePullBackOff`."""
+
     node: str
     phase: str
+    waits: str
 
 
 class Sink(Protocol):
@@ -146,8 +149,8 @@ class Installation:
         if meta is None or not _is_ours(meta.labels, "sniffer"):
             return
         node = (pod.spec and pod.spec.node_name) or ""
-        phase = (pod.status and pod.status.phase) or ""
-        self._sniffers[meta.namespace or "", meta.name] = _Sniffer(node, phase)
+        phase = (pod.status and pod.status.phase) or "Pending"
+        self._sniffers[meta.namespace or "", meta.name] = _Sniffer(node, phase, _waits(pod))
 
     def _note_service(self, service: Service) -> None:
         meta = service.metadata
@@ -230,9 +233,9 @@ class Installation:
         there = {one.namespace for one in sets}
         for (namespace, name), sniffer in sorted(self._sniffers.items()):
             if sniffer.node == node and namespace in there:
-                if sniffer.phase == "Running":
+                if sniffer.phase == "Running" and not sniffer.waits:
                     return f"its pod {namespace}/{name} runs, but does not reach this mapper: see the pod's log"
-                return f"its pod {namespace}/{name} is {sniffer.phase or 'Pending'}: see kubectl describe pod"
+                return f"its pod {namespace}/{name} is {sniffer.waits or sniffer.phase}: see kubectl describe pod"
         for one in sets:
             level = self._levels.get(one.namespace, "")
             if level in REFUSING:
@@ -248,6 +251,13 @@ class Installation:
 
 def _is_ours(labels: Mapping[str, str] | None, component: str) -> bool:
     return labels is not None and labels.get(_NAME) == "network-mapper" and labels.get(_COMPONENT) == component
+
+
+def _waits(pod: Pod) -> str:
+    status = pod.status
+    states = [found.state for found in (status and status.container_statuses) or ()]
+    waiting = [state.waiting.reason for state in states if state and state.waiting and state.waiting.reason]
+    return waiting[0] if waiting else ""
 
 
 def _one_a_namespace(sets: Iterable[SnifferSet]) -> Iterable[SnifferSet]:

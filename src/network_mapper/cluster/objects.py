@@ -103,10 +103,17 @@ class Terminated(msgspec.Struct, rename="camel", gc=False):
     finished_at: str | None = None
 
 
+class Waiting(msgspec.Struct, gc=False):
+    """`status.containerStatuses[].state.waiting`."""
+
+    reason: str | None = None
+
+
 class ContainerState(msgspec.Struct, gc=False):
     """`status.containerStatuses[].state`."""
 
     terminated: Terminated | None = None
+    waiting: Waiting | None = None
 
 
 class ContainerStatus(msgspec.Struct, gc=False):

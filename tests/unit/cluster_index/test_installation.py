@@ -38,8 +38,10 @@ class Cluster:
         }
         self.put(DAEMON_SET, "sniffer", namespace, {**SNIFFER, **labels}, status=status)
 
-    def pod(self, name: str, node: str, phase: str) -> None:
-        self.put(POD, name, "maps", SNIFFER, spec={"nodeName": node}, status={"phase": phase})
+    def pod(self, name: str, node: str, phase: str, waits: str = "") -> None:
+        state = {"waiting": {"reason": waits}} if waits else {"running": {}}
+        status = {"phase": phase, "containerStatuses": [{"state": state}]}
+        self.put(POD, name, "maps", SNIFFER, spec={"nodeName": node}, status=status)
 
     def delete(self, kind: str, name: str, namespace: str = "") -> None:
         self.installed.delete(kind, namespace, name, at=1)
@@ -156,6 +158,12 @@ class TestWhyANodeHasNoSniffer:
         cluster.sniffers(2, 2, 1)
         cluster.pod("sniffer-a", "n1", "Pending")
         assert installed.reason("n1") == "its pod maps/sniffer-a is Pending: see kubectl describe pod"
+
+    @pytest.mark.parametrize(("phase", "waits"), [("Pending", "ImagePullBackOff"), ("Running", "CrashLoopBackOff")])
+    def test_its_pod_waits_for_something(self, cluster, installed, phase, waits):
+        cluster.sniffers(2, 2, 1)
+        cluster.pod("sniffer-a", "n1", phase, waits)
+        assert installed.reason("n1") == f"its pod maps/sniffer-a is {waits}: see kubectl describe pod"
 
     def test_its_pod_runs(self, cluster, installed):
         cluster.sniffers(2, 2, 2)
