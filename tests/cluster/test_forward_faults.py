@@ -37,8 +37,8 @@ def test_a_namespace_without_a_mapper_is_named(installed, admin_config, namespac
     assert complaint("list", "--kubeconfig", admin_config, "--mapper-namespace", namespace) == (
         f"no mapper was found in context tests. Looked in namespace {namespace} for services labelled "
         "app.kubernetes.io/name=network-mapper,app.kubernetes.io/component=mapper or named network-mapper or "
-        "otterize-network-mapper. Install it there, or name it with --mapper-namespace and --mapper-service-name, or "
-        "by its address with --mapper-url (on this machine http://localhost:9090)."
+        "otterize-network-mapper. Install it there with network-mapper install, or name it with --mapper-namespace and "
+        "--mapper-service-name, or by its address with --mapper-url (on this machine http://localhost:9090)."
     )
 
 

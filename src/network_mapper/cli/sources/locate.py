@@ -281,8 +281,8 @@ class Search:
         if self._forbidden:
             looked += f"; a wider search is refused ({self._forbidden})"
         return CliError(
-            f"no mapper was found in {self._where}. {looked}. Install it there, or name it with --mapper-namespace "
-            "and --mapper-service-name, or by its address with --mapper-url (on this machine http://localhost:9090)."
+            f"no mapper was found in {self._where}. {looked}. Install it there with network-mapper install, or name it "
+            "with --mapper-namespace and --mapper-service-name, or by its address with --mapper-url (on this machine http://localhost:9090)."
         )
 
 
