@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 NOTHING = "No connections found."
 _DROPS = {str(drop): drop for drop in Drop}
+_ORDINARY = {Drop.DNS_NO_ADDRESS, Drop.DNS_NXDOMAIN}
+"""Answers that lead nowhere; a resolver that tries the suffixes of names gets them all day."""
 _SHOWN = 8
 """Names in one line; more would bury the sentence."""
 
@@ -125,7 +127,7 @@ def _empty_map(status: Status, where: str) -> list[str]:
             f"{clean(sniffer.node)}: {describe_drop(reason, count)}"
             for sniffer in status.sniffers
             for reason, count in sniffer.drops.items()
-            if count and reason in _DROPS and _DROPS[reason].hop is Hop.CAPTURE
+            if count and reason in _DROPS and _DROPS[reason].hop is Hop.CAPTURE and reason not in _ORDINARY
         ]
         if missed:
             lines.append("Nothing that was seen could be reported:")

@@ -162,6 +162,14 @@ def test_empty_because_the_node_lost_what_it_saw(ask, mapper):
     assert "  node-b: 12 packets ring_overflow: the packet ring was full: raise --ring-size" in ask("list").err
 
 
+def test_empty_is_not_explained_by_dns_answers_that_lead_nowhere(ask, mapper):
+    mapper.no_edges()
+    mapper.status.drops = {}
+    mapper.status.sniffers = mapper.status.sniffers[:1]
+    mapper.status.sniffers[0].drops = {"dns_no_address": 112, "dns_nxdomain": 4}
+    assert "They have seen no connection and no lookup yet." in ask("list").err
+
+
 def test_empty_because_of_the_namespace_names_those_that_exist(ask, mapper):
     mapper.map = MapDocument("map-1", 1, 0, 0, 0, 0, [])
     result = ask("list", "-n", "shpo")
