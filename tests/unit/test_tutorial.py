@@ -109,7 +109,7 @@ def test_step_without_a_promise_has_one_try():
 
 def test_quickstart_repeats_only_what_changes_nothing():
     patient = [step for step in tutorial.steps(PAGE) if step.patience]
-    assert len(patient) == 3
+    assert len(patient) == 4
     assert all(step.commands.startswith(READS) and step.commands.count("\n") == 1 for step in patient)
 
 

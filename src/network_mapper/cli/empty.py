@@ -126,6 +126,7 @@ def _empty_map(status: Status, where: str) -> list[str]:
         missed = [
             f"{clean(sniffer.node)}: {describe_drop(reason, count)}"
             for sniffer in status.sniffers
+            if sniffer.started >= status.reset_at  # else what it counts may be older than the map
             for reason, count in sniffer.drops.items()
             if count and reason in _DROPS and _DROPS[reason].hop is Hop.CAPTURE and reason not in _ORDINARY
         ]

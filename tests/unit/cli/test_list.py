@@ -162,6 +162,15 @@ def test_empty_because_the_node_lost_what_it_saw(ask, mapper):
     assert "  node-b: 12 packets ring_overflow: the packet ring was full: raise --ring-size" in ask("list").err
 
 
+def test_empty_since_a_reset_is_not_explained_by_what_was_lost_before(ask, mapper):
+    mapper.no_edges()
+    mapper.status.drops, mapper.status.reset_at = {}, mapper.status.now - 4_000
+    assert all(sniffer.started < mapper.status.reset_at for sniffer in mapper.status.sniffers)
+    told = ask("list").err
+    assert "ring_overflow" not in told
+    assert "since the map was emptied 4s ago." in told
+
+
 def test_empty_is_not_explained_by_dns_answers_that_lead_nowhere(ask, mapper):
     mapper.no_edges()
     mapper.status.drops = {}
