@@ -46,4 +46,6 @@ def test_a_probe_comes_from_the_address_of_the_bridge_and_is_the_nodes(build):
 
         edges = wait_for("the probes", 10, seen)
         assert edges == [(Node("node-1"), Workload("web", "shop", "DaemonSet"), 3)]
-        assert "client_unknown" not in lab.mapper.status().drops
+        status = lab.mapper.status()
+        assert "client_unknown" not in status.drops
+        assert status.waiting == 0
