@@ -207,6 +207,12 @@ class Installation:
         """Whether a sniffer can run on a node at all: they are Linux's."""
         return node not in self._not_linux
 
+    def watched(self, nodes: Iterable[str]) -> list[str]:
+        """Of these nodes, those with a sniffer of the mapper's own namespace, and those that may be about to get one."""
+        there = {one.node for (namespace, _), one in self._sniffers.items() if namespace == self.namespace}
+        desired = sum(one.desired for one in self._sets.values() if one.namespace == self.namespace)
+        return [node for node in nodes if node in there or (len(there) < desired and self.runs_sniffers(node))]
+
     def problems(self) -> list[str]:
         """What stands in the way, a line each."""
         lines = [

@@ -61,7 +61,7 @@ class Coverage:
         """By node and start: when a sequence was counted that the store does not have yet."""
         self._since = 0
         self._presumed: dict[str, int] = {}
-        """Nodes that were watched before a restart, and until when that is believed without a word from them."""
+        """Nodes that were watched before we began, and until when that is believed without a word from them."""
 
     def restore(self, sequences: Iterable[Sequence], now: int) -> None:
         """Take over what has been counted before a restart.
@@ -76,7 +76,7 @@ class Coverage:
                 self.presume(row.node, now)
 
     def presume(self, node: str, now: int) -> None:
-        """Believe for a while that a node is watched."""
+        """Believe that a node is watched, for a while, and that it was until now, whenever its next sniffer starts."""
         self._presumed[node] = now + SILENCE
 
     def is_counted(self, report: Report) -> bool:
@@ -124,8 +124,11 @@ class Coverage:
         """Whether a sniffer watched this node at that time, which is now where another node's clock is ahead."""
         instant = min(instant, now)
         sniffer = self.sniffers.get(node)
+        presumed = self._presumed.get(node, 0)
         if sniffer is None:
-            return instant <= self._presumed.get(node, 0)
+            return instant <= presumed
+        if 0 <= presumed - SILENCE - instant <= SKEW:
+            return True
         return any(start <= instant <= until + SILENCE for start, until in sniffer.watched.values())
 
     def is_known(self, node: str) -> bool:

@@ -143,13 +143,14 @@ async def _serve_followed(settings: MapperSettings, state: State, listeners: Lis
     client = ApiClient(access)
     installed = Installation(state.index, access.namespace if access.inside else "")
     live = LiveCluster(client, installed, keys=state.index.keys)
-    cluster = FollowedCluster(
-        state.index,
-        live,
-        installed,
-        access.server,
-        lambda: _cluster_is_known(settings, state, access.server, live.problems()),
-    )
+
+    def on_synced() -> None:
+        # A sniffer that has served another mapper so far is yet to say hello, and others speak of its node before.
+        for node in installed.watched(state.index.nodes()):
+            state.coverage.presume(node, clock())
+        _cluster_is_known(settings, state, access.server, live.problems())
+
+    cluster = FollowedCluster(state.index, live, installed, access.server, on_synced)
     following = asyncio.create_task(_follow(cluster))
     try:
         return await _serve(settings, state, listeners, cluster)

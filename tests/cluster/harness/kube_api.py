@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import select
 import ssl
 import threading
 import time
@@ -283,6 +284,8 @@ class KubeApi:
             self._all.append(connection)
         elif connection not in self._all:  # closed meanwhile; it opens itself again
             self._all.append(connection)
+        if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+            connection.close()  # nothing is asked, so what comes is its end: the server keeps none that is idle for long
         return connection, connection.sock is None
 
 

@@ -35,16 +35,20 @@ class Release:
         cluster: Where.
         namespace: Its namespace, which Helm makes.
         values: Values that differ from the chart's, as in a values file.
+
+    Attributes:
+        notes: What Helm printed when it installed it.
     """
 
     def __init__(self, cluster: Cluster, namespace: str = NAME, values: Mapping[str, Any] | None = None) -> None:
         self.cluster = cluster
         self.namespace = namespace
         self.values = dict(values or {})
+        self.notes = ""
 
     def __enter__(self) -> Self:
         try:
-            self.helm("install", "--create-namespace", values=self.values)
+            self.notes = self.helm("install", "--create-namespace", values=self.values)
         except BaseException:
             self.remove()
             raise

@@ -7,7 +7,6 @@ is a connection that is still open. Each call takes a port of its own, so each h
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import subprocess
 import sys
@@ -36,24 +35,27 @@ if TYPE_CHECKING:
     from network_mapper.model import Edge
 
 PYTHON = "/usr/bin/python3.11"
-PORTS = range(8001, 8041)
+PORTS = range(8000, 8041)
 _TARGET = 7000
 _POLL = 0.1
 _CLIENT = """
-import socket, sys
-address, port, count, hold = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), len(sys.argv) > 4
+import socket, sys, time
+address, port, count, how = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 held = []
-for _ in range(count):
+while count or how == "tick":
+    count -= 1
     connection = socket.create_connection((address, port), 5)
     connection.sendall(b"hello\\n")
     if connection.recv(16) != b"ok\\n":
         sys.exit("the server said something else")
-    if hold:
+    if how == "hold":
         held.append(connection)
     else:
         connection.close()
+    if how == "tick":
+        time.sleep(0.2)
 print("made", flush=True)
-if hold:
+if held:
     sys.stdin.read()
 """
 
@@ -67,15 +69,17 @@ class Town:
 
     Attributes:
         truth: What was done so far: the edges that a map must show, with their connections.
+        ticking: Port of `tick`.
     """
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.cluster, self.namespace = cluster, namespace
         self.truth: dict[TrueEdge, Numbers] = {}
-        self._ports = iter(PORTS)
+        self.ticking = 0
+        self._ports = iter(PORTS[1:])
         self._families = itertools.cycle((0, 1))
         self._services: dict[str, list[str]] = {}
-        self._held: list[subprocess.Popen[str]] = []
+        self._open: list[subprocess.Popen[str]] = []
         self._workloads = Workloads(cluster.admin, [namespace])
 
     def __enter__(self) -> Self:
@@ -96,8 +100,16 @@ class Town:
         self.cluster.plane.remove_namespace(self.namespace, wait=True)
 
     def wait_ready(self) -> None:
-        """Wait until every pod runs and every node forwards to the servers."""
+        """Wait until every pod runs and every node forwards to the servers, which is tried from the nodes themselves."""
         self._workloads.wait_ready(2 * len(self.cluster.nodes))
+        for node, addresses in itertools.product(self.cluster.nodes, self._services.values()):
+            for address in addresses:
+                argv = ["nsenter", f"--net=/run/netns/{node}", "--", sys.executable, "-I", "-S", "-c", _CLIENT]
+                argv += [address, str(PORTS[0]), "1", "close"]
+                self.cluster.admin.wait(
+                    f"way from {node} to {address}",
+                    lambda argv=argv: subprocess.run(argv, check=False, capture_output=True).returncode == 0,
+                )
 
     def pod(self, app: str) -> Object:
         """The pod of a workload."""
@@ -132,25 +144,19 @@ class Town:
             count: Connections.
             hold: Leave them open until `hang_up`.
             place: See `place`, where the API server cannot be asked.
+
+        Raises:
+            HarnessError: A connection could not be made.
         """
         port = next(self._ports)
-        address = self._services[server][next(self._families)]
-        prefix = place or self.place(f"client-{client}")
-        argv = [*prefix, sys.executable, "-I", "-S", "-c", _CLIENT, address, str(port), str(count)]
-        process = subprocess.Popen(
-            [*argv, *(["hold"] if hold else [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+        process = self._start(client, server, port, count, "hold" if hold else "close", place)
         assert process.stdout is not None
+        if process.stdout.readline() != "made\n":
+            raise HarnessError(f"client-{client} did not reach server-{server}: {process.communicate(timeout=10)[1]}")
         if hold:
-            self._held.append(process)
-            said = process.stdout.readline()
+            self._open.append(process)
         else:
-            said, complaint = process.communicate(timeout=60)
-        if said != "made\n":
-            raise HarnessError(
-                f"client-{client} did not reach server-{server} at {address}: {complaint if not hold else said}"
-            )
+            process.communicate(timeout=10)
         edge = TrueEdge(
             truth.label(f"client-{client}", self.namespace, "Deployment"),
             truth.label(f"server-{server}", self.namespace, "Deployment"),
@@ -160,12 +166,27 @@ class Town:
         self.truth[edge] = Numbers(connections=count)
         return edge
 
+    def tick(self, client: str, server: str) -> int:
+        """Connect five times a second until `hang_up`, from the node `client`; returns the port."""
+        self.ticking = next(self._ports)
+        self._open.append(self._start(client, server, self.ticking, 0, "tick"))
+        return self.ticking
+
+    def _start(
+        self, client: str, server: str, port: int, count: int, how: str, place: list[str] | None = None
+    ) -> subprocess.Popen[str]:
+        address = self._services[server][next(self._families)]
+        prefix = place or self.place(f"client-{client}")
+        argv = [*prefix, sys.executable, "-I", "-S", "-c", _CLIENT, address, str(port), str(count), how]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
     def hang_up(self) -> None:
-        """Close what is held."""
-        while self._held:
-            process = self._held.pop()
-            with contextlib.suppress(OSError):
-                process.communicate(timeout=10)
+        """Close what is open, and make no more connections."""
+        while self._open:
+            process = self._open.pop()
+            process.kill()
+            process.communicate(timeout=10)
 
 
 class View:
@@ -206,15 +227,25 @@ class View:
 
     def differences(self) -> list[str]:
         """How the map differs from what was done; see `truth.differences`."""
-        return truth.differences(self.town.truth, judge.seen(self.edges(), [self.town.namespace]))
+        edges = [edge for edge in self.edges() if edge.port != self.town.ticking]
+        return truth.differences(self.town.truth, judge.seen(edges, [self.town.namespace]))
 
     def ports(self) -> set[int]:
-        """The ports of the edges that are shown."""
-        return {edge.port for edge in self.edges()}
+        """The ports of the edges that are shown, without that of `Town.tick`."""
+        return {edge.port for edge in self.edges()} - {self.town.ticking}
 
     def wait_equal(self, seconds: float = 60.0) -> float:
-        """Wait until the map shows what was done; returns the moment."""
+        """Wait until the map shows what was done and no other connection; returns the moment."""
         return self.wait_until_none(self.differences, seconds)
+
+    def wait_counted(self, seconds: float = 60.0) -> float:
+        """Wait until the map shows what was done, whatever else it shows; returns the moment."""
+
+        def missing() -> list[str]:
+            found = judge.seen(self.edges(), [self.town.namespace])
+            return truth.differences(self.town.truth, {edge: found[edge] for edge in self.town.truth if edge in found})
+
+        return self.wait_until_none(missing, seconds)
 
     def wait_ports(self, ports: Collection[int], seconds: float = 60.0) -> float:
         """Wait until edges with exactly these ports are shown; returns the moment."""

@@ -185,3 +185,26 @@ class TestWhyANodeHasNoSniffer:
         cluster.sniffers(1, 1, 1)
         cluster.pod("sniffer-a", "n2", "Running")
         assert installed.reason("n1") == "DaemonSet maps/sniffer leaves it out: see its nodeSelector and tolerations"
+
+
+class TestWatchedNodes:
+    """Where a sniffer is, or is about to be."""
+
+    NODES = ("n1", "n2", "n3")
+
+    def test_those_that_have_a_pod(self, cluster, installed):
+        cluster.sniffers(2, 2, 1)
+        cluster.pod("sniffer-a", "n1", "Running")
+        cluster.pod("sniffer-b", "n3", "Pending", "ContainerCreating")
+        assert installed.watched(self.NODES) == ["n1", "n3"]
+
+    def test_all_that_can_while_pods_are_being_replaced(self, cluster, installed):
+        cluster.put(NODE, "n3", labels={"kubernetes.io/os": "windows"})
+        cluster.sniffers(2, 1, 1)
+        cluster.pod("sniffer-a", "n1", "Running")
+        assert installed.watched(self.NODES) == ["n1", "n2"]
+
+    def test_none_without_sniffers_or_with_those_of_another_mapper(self, cluster, installed):
+        assert installed.watched(self.NODES) == []
+        cluster.sniffers(3, 3, 3, namespace="others")
+        assert installed.watched(self.NODES) == []

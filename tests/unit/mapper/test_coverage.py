@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from network_mapper.mapper.coverage import Coverage
+from network_mapper.mapper.coverage import SILENCE, SKEW, Coverage
 from network_mapper.store.database import Sequence
 from network_mapper.wire.report import Report
 
@@ -74,3 +74,25 @@ def test_starts_that_are_forgotten_leave_nothing_behind(coverage):
         coverage.hear(report(9, boot=f"boot-{number}"), NOW)
     (sniffer,) = coverage.sniffers.values()
     assert len(sniffer.joined) == len(sniffer.watched) == 8
+
+
+class TestPresumed:
+    """A node whose sniffer has not said hello yet."""
+
+    def test_it_counts_as_watched_for_a_while_and_no_longer(self, coverage):
+        coverage.presume("node-a", NOW)
+        assert coverage.covers("node-a", NOW - 1000, NOW)
+        assert coverage.covers("node-a", NOW + SILENCE, NOW + HOUR)
+        assert not coverage.covers("node-a", NOW + SILENCE + 1, NOW + HOUR)
+
+    def test_a_sniffer_that_starts_later_does_not_change_what_was_before(self, coverage):
+        coverage.presume("node-a", NOW)
+        coverage.hear(report(1, started=NOW + 3000), NOW + 3100)
+        assert coverage.covers("node-a", NOW - 1000, NOW + 4000)
+        assert not coverage.covers("node-a", NOW + 2000, NOW + 4000)
+        assert coverage.covers("node-a", NOW + 3000, NOW + 4000)
+
+    def test_what_was_long_before_is_told_by_the_sniffer_alone(self, coverage):
+        coverage.presume("node-a", NOW)
+        coverage.hear(report(1, started=NOW + 3000), NOW + 3100)
+        assert not coverage.covers("node-a", NOW - SKEW - 1, NOW + 4000)
