@@ -4,7 +4,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import image
 import pytest
 import tutorial
 from harness.parts import disk
@@ -20,8 +19,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
-def release(cluster):
-    cluster.load_image(image.build())
+def release(cluster, product):
     with disk(cluster, "node1", OURS), Release(cluster, OURS, VALUES) as release:
         release.wait_ready()
         yield release

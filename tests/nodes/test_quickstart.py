@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import image
 import kubernetes
 import pytest
 import tutorial
@@ -43,8 +42,7 @@ class Newcomer:
 
 
 @pytest.fixture
-def newcomer(cluster, tmp_path):
-    cluster.load_image(image.build())
+def newcomer(cluster, product, tmp_path):
     yield Newcomer(cluster, tmp_path)
     for name in (TUTORIAL, OURS):
         cluster.kubectl("delete", "namespace", name, "--ignore-not-found")
