@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 
 # The scripts of bench/ that `make bench` runs, in this order; BENCH=cli runs one of them.
-BENCH ?= cli capture_packets cluster_index forward live_cluster mapper model_wire page pictures sniffer
+BENCH ?= cli capture_packets cluster cluster_index forward live_cluster mapper model_wire page pictures sniffer
 
 # Topology of the demo; another file draws another map. DEMO_KEEP=1 keeps it running.
 TOPOLOGY ?=

@@ -70,6 +70,8 @@ class Scene:
         door: Of the mapper that watches.
 
     Attributes:
+        shop: The boutique.
+        workloads: All pods.
         rows: The table of calls.
         reports: What was done.
         found: What the map showed in the end of these namespaces.
@@ -80,13 +82,13 @@ class Scene:
     def __init__(self, cluster: Cluster, image: Image, door: MapperDoor) -> None:
         here, there = cluster.nodes
         self.cluster, self._door = cluster, door
-        self._shop = boutique(image, (here, there))
+        self.shop = boutique(image, (here, there))
         self._cases = cases.Cases(image, (here, there))
         self._node = cluster.nodes[there]
         listens = manifests.Pods(app="newcomer", listen=_NEW_PORTS, node=there)
         self._newcomer = manifests.deployment(image, self._cases.namespace, listens)
-        self.namespaces = (self._shop.namespace, self._cases.namespace)
-        self._workloads = Workloads(cluster.admin, self.namespaces)
+        self.namespaces = (self.shop.namespace, self._cases.namespace)
+        self.workloads = Workloads(cluster.admin, self.namespaces)
         self.rows: list[Row] = []
         self.reports: list[Report] = []
         self.found: Edges = {}
@@ -96,14 +98,14 @@ class Scene:
     def __enter__(self) -> Self:
         for name in self.namespaces:
             self.cluster.plane.make_namespace(name)
-        objects = [*self._shop.objects, *self._cases.servers(), self._newcomer]
-        self._workloads.make(objects)
+        objects = [*self.shop.objects, *self._cases.servers(), self._newcomer]
+        self.workloads.make(objects)
         pods = manifests.pods_of(objects, len(self.cluster.nodes))
-        self._workloads.wait_ready(pods)
+        self.workloads.wait_ready(pods)
         late = self._cases.late()
-        self._workloads.make(late)
+        self.workloads.make(late)
         self._static.write_text(json.dumps(self._cases.static))
-        self._workloads.wait_ready(pods + manifests.pods_of(late, len(self.cluster.nodes)) + 1)
+        self.workloads.wait_ready(pods + manifests.pods_of(late, len(self.cluster.nodes)) + 1)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -116,18 +118,18 @@ class Scene:
         """Let all pods do what they are to do, wait until they have and are silent, and look at the map."""
         self.rows, self.reports = self._time_new_edges()
         # An order ends what was held by the one before, so the one that holds is the last.
-        rows = [*self._shop.rows, *self._cases.rows(self._addresses())]
-        self.reports += self._workloads.order(rows)
+        rows = [*self.shop.rows, *self._cases.rows(self._addresses())]
+        self.reports += self.workloads.order(rows)
         self._end_cron_job()
         time.sleep(SILENCE)
-        self.reports += self._workloads.at_start(rows)
+        self.reports += self.workloads.at_start(rows)
         self.rows += rows
         self.found = judge.seen(self._door.map().edges, self.namespaces)
         self.expected = judge.expected(self.rows, self.reports)
 
     def runs(self) -> dict[str, int]:
         """How many pods made the calls of which that is only known afterwards."""
-        return {"cron job calls": len(self._workloads.pods(f"{self._cases.namespace}/tick"))}
+        return {"cron job calls": len(self.workloads.pods(f"{self._cases.namespace}/tick"))}
 
     @property
     def _static(self) -> Path:
@@ -152,7 +154,7 @@ class Scene:
         looking = threading.Thread(target=self._look_for, args=(newcomer, seen, over))
         looking.start()
         try:
-            reports = self._workloads.order(rows, pause=_NEW_PAUSE)
+            reports = self.workloads.order(rows, pause=_NEW_PAUSE)
             over.wait(_LATE)
         finally:
             over.set()
@@ -180,11 +182,11 @@ class Scene:
         namespace, name = self._cases.namespace, "tick"
 
         def ended() -> bool:
-            phases = [pod["status"]["phase"] for pod in self._workloads.pods(f"{namespace}/{name}")]
+            phases = [pod["status"]["phase"] for pod in self.workloads.pods(f"{namespace}/{name}")]
             return bool(phases) and all(phase == "Succeeded" for phase in phases)
 
         admin = self.cluster.admin
-        admin.wait("a run of the CronJob", lambda: self._workloads.pods(f"{namespace}/{name}"), _CRON)
+        admin.wait("a run of the CronJob", lambda: self.workloads.pods(f"{namespace}/{name}"), _CRON)
         admin.patch("cronjobs", namespace, name, {"spec": {"suspend": True}})
         admin.wait("the end of the CronJob's pods", ended, _CRON)
 
