@@ -47,6 +47,8 @@ MOST_KINDS: Final = 100
 """Kinds of owners that are followed besides the built-in ones; each is a connection to the server."""
 MOST_MET: Final = 1000
 """Kinds of owners that are remembered at all."""
+MOST_WAITING: Final = 10_000
+"""Pods that are gone and wait for their owners at the start; more of them go by the name that they have."""
 
 _BETWEEN_DISCOVERIES = 5.0
 _AFTER_CRD = 1.0
@@ -66,6 +68,9 @@ def wall_clock() -> int:
 class Owners:
     """The kinds that were met as controllers, as objects pass on their way to the index.
 
+    A pod that goes while its owners are still being listed, as when a node is drained and the mapper with it, would be
+    remembered by the name of its ReplicaSet. So until `settle` the index is told of no pod's end.
+
     Args:
         index: Where objects go.
         keys: Annotations to keep; all others are dropped at once.
@@ -74,6 +79,7 @@ class Owners:
 
     def __init__(self, index: Sink, keys: identity.IdentityKeys, met: Callable[[str], None]) -> None:
         self.refused = 0
+        self._waiting: dict[tuple[str, str], int] | None = {}
         self._index = index
         self._keys = keys
         self._tell = met
@@ -86,15 +92,34 @@ class Owners:
         if isinstance(meta, ObjectMeta):
             if meta.annotations:
                 meta.annotations = identity.only_naming(meta.annotations, self._keys)
-            if kind == POD and meta.owner_references:
-                self._look(identity.controller(meta.owner_references))
+            if kind == POD:
+                if self._waiting:
+                    self._end((meta.namespace or "", meta.name))
+                if meta.owner_references:
+                    self._look(identity.controller(meta.owner_references))
         elif meta is not None and meta.owner_references:
             self._look(identity.controller(meta.owner_references))
         self._index.apply(kind, item)
 
     def delete(self, kind: str, namespace: str, name: str, /, *, at: int) -> None:
         """Pass a deletion on."""
-        self._index.delete(kind, namespace, name, at=at)
+        if kind != POD or self._waiting is None:
+            self._index.delete(kind, namespace, name, at=at)
+            return
+        self._waiting[namespace, name] = at
+        if len(self._waiting) > MOST_WAITING:
+            self._end(next(iter(self._waiting)))
+
+    def settle(self) -> None:
+        """All owners are known: tell of the pods that have gone meanwhile, and of others at once from now on."""
+        while self._waiting:
+            self._end(next(iter(self._waiting)))
+        self._waiting = None
+
+    def _end(self, pod: tuple[str, str]) -> None:
+        at = self._waiting.pop(pod, None) if self._waiting else None
+        if at is not None:
+            self._index.delete(POD, *pod, at=at)
 
     def _look(self, owner: OwnerReference | None) -> None:
         if owner is None:
@@ -378,6 +403,7 @@ class LiveCluster:
 
     def _check_synced(self) -> None:
         if not self.synced.is_set() and self._started and not any(True for _ in self._unsettled()):
+            self._owners.settle()
             self.synced.set()
             logger.info("the cluster was read", extra={"resources": len(self._reflectors)})
 
