@@ -236,7 +236,8 @@ def test_what_the_mapper_uses_is_little(scene, record_property):
 
 
 def test_sniffers_ask_nothing_of_the_api(cluster, scene):
-    assert cluster.api_requests(user=f"system:serviceaccount:{NAMESPACE}:network-mapper-sniffer") == []
+    for user in (f"system:serviceaccount:{NAMESPACE}:network-mapper-sniffer", "system:anonymous"):
+        assert cluster.api_requests(user) == []
 
 
 @pytest.mark.parametrize("node", NODES)

@@ -18,8 +18,7 @@ POLICY = {
     "omitStages": ["RequestReceived"],
     "rules": [
         {"level": "None", "userGroups": ["system:masters", "system:nodes", "system:serviceaccounts:kube-system"]},
-        {"level": "None", "users": ["system:apiserver", "system:anonymous", "system:kube-scheduler",
-                                    "system:kube-proxy"]},
+        {"level": "None", "users": ["system:apiserver", "system:kube-scheduler", "system:kube-proxy"]},
         {"level": "Metadata"},
     ],
 }  # fmt: skip
