@@ -13,9 +13,10 @@ import pytest
 
 from network_mapper.capture import ring, sockets
 from network_mapper.capture.source import SourceStats
-from network_mapper.http_client import HttpClient
+from network_mapper.http_client import HttpClient, UrlError
 from network_mapper.model import Kind, Observation, Tally
 from network_mapper.sniffer import live, memory
+from network_mapper.sniffer import run as sniffer_run
 from network_mapper.sniffer.alarm import Alarm
 from network_mapper.sniffer.settings import SnifferSettings
 from network_mapper.sniffer.stop import Stop
@@ -129,6 +130,18 @@ def test_socket_tables_that_fail_do_not_stop_the_packets(settings, packets, mapp
         stop.request()
         thread.join(5)
     assert codes == [0]
+
+
+def test_connecting_is_given_up_sooner_than_an_answer(monkeypatch):
+    limits = {}
+
+    def made(_url: str, timeout: float, *, connect_timeout: float) -> None:
+        limits.update(answer=timeout, connecting=connect_timeout)
+        raise UrlError("not in this test")
+
+    monkeypatch.setattr(sniffer_run, "HttpClient", made)
+    assert sniffer_run.run(SnifferSettings(calls_timeout=10)) == 1
+    assert limits == {"answer": 10, "connecting": 3}
 
 
 def test_memory_limits_are_set_where_the_c_library_has_them(monkeypatch):

@@ -94,6 +94,11 @@ def test_the_last_report_holds_the_totals(mapper, play):
     assert mapper.reports()[-1].sources == [SourceState("pcap", 6, 3)]
 
 
+def test_reports_say_that_they_are_from_a_file(mapper, play):
+    assert play(pcap(connections(1, 80, 3))).end()[0] == 0
+    assert {(report.capture, report.capture_reason) for report in mapper.reports()} == {("file", "")}
+
+
 def test_what_is_switched_off_is_not_reported(mapper, play):
     assert play(pcap(connections(1, 80, 3)), enable_tcp=False).end()[0] == 0
     assert counts(mapper) == {}

@@ -60,6 +60,26 @@ def test_an_interval_that_is_set_is_kept_to(opened):
     assert opened["tables"] == ("/proc", 60)
 
 
+@pytest.mark.parametrize("options", [{}, {"capture": "sockets"}, {"socket_interval": 60}])
+def test_the_tables_are_those_of_the_proc_that_is_set(opened, options):
+    open_ways(SnifferSettings(proc_dir="/host/proc", **options))
+    assert opened["tables"][0] == "/host/proc"
+
+
+@pytest.mark.parametrize("unwanted", ["enable_tcp", "enable_dns"])
+def test_one_kind_of_rows_is_reason_enough_to_watch_packets(opened, unwanted):
+    assert open_ways(SnifferSettings(**{unwanted: False})).capture == "packets"
+
+
+def test_tables_that_cannot_be_read_leave_the_packets(opened, monkeypatch, caplog):
+    def unreadable(*_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "no such folder")
+
+    monkeypatch.setattr(sockets, "SocketTables", unreadable)
+    assert open_ways(SnifferSettings()) == (RING, None, "packets", "")
+    assert "socket tables cannot be read" in caplog.text
+
+
 def test_a_refused_ring_leaves_the_tables_and_is_explained_by_what_to_grant(opened, monkeypatch, caplog):
     refuse(monkeypatch, PermissionError(errno.EPERM, "no"))
     assert open_ways(SnifferSettings()) == (None, TABLES, "sockets", "packets need CAP_NET_RAW")
