@@ -10,7 +10,7 @@ from kube import apply as apply_objects
 from network_mapper.mapper import waiting
 from network_mapper.mapper.decode import encode
 from network_mapper.mapper.state import State
-from network_mapper.mapper.waiting import PATIENCE, WaitingRoom
+from network_mapper.mapper.waiting import PATIENCE, Waiting, WaitingRoom
 from network_mapper.model import Drop, Tally
 from network_mapper.store import Database, StoreUnavailableError, Writer
 from network_mapper.wire.report import LEGACY_NODE, Client, Flow, Lookup, Report
@@ -73,18 +73,18 @@ def test_a_pod_that_came_after_the_row_is_not_its_client(apply, state, index, ed
 
 def test_what_waits_too_long_is_given_up_and_counted_by_row(apply, state):
     apply(report(Client(NEW, connections=[ROW, ROW])))
-    state.give_up(NOW + PATIENCE - 1)
+    state.give_up(NOW + 59_999)
     assert (state.waiting, state.drops) == (2, {})
-    state.give_up(NOW + PATIENCE)
+    state.give_up(NOW + 60_000)
     assert (state.waiting, state.drops) == (0, {Drop.CLIENT_UNKNOWN: 2})
-    assert state.rows == 2
+    assert (state.rows, state.merged) == (2, 0)
 
 
 def test_retrying_in_vain_does_not_prolong_the_waiting(apply, state, index):
     apply(report(Client(NEW, connections=[ROW])))
     state._merger.room.told(NEW)
     state.retry(NOW + PATIENCE - 1)
-    assert state.waiting == 1
+    assert (state.waiting, state.merged) == (1, 0)
     state.give_up(NOW + PATIENCE)
     assert state.waiting == 0
 
@@ -130,6 +130,28 @@ def test_more_than_there_is_room_for_is_dropped_at_once(apply, state):
     assert state.waiting == 2
 
 
+def test_there_is_room_for_fifty_thousand_rows():
+    room = WaitingRoom()
+    assert room.put(NEW, Waiting(NOW, report(Client(NEW, connections=[ROW] * 50_000))))
+    assert not room.put(NEW, Waiting(NOW, report(Client(NEW, connections=[ROW]))))
+
+
+def test_news_is_acted_on_once():
+    room = WaitingRoom()
+    room.put(NEW, Waiting(NOW, report(Client(NEW, connections=[ROW]))))
+    room.told(NEW)
+    assert len(room.take_due()) == 1
+    room.put(NEW, Waiting(NOW, report(Client(NEW, connections=[ROW]))))
+    assert room.take_due() == []
+
+
+def test_news_of_addresses_that_nobody_waits_for_is_not_kept():
+    room = WaitingRoom()
+    room.told(NEW)
+    room.put(NEW, Waiting(NOW, report(Client(NEW, connections=[ROW]))))
+    assert room.take_due() == []
+
+
 def test_rows_from_before_a_reset_are_dropped_when_their_client_comes(apply, state, index, edges):
     apply(report(Client(NEW, connections=[ROW])))
     state.reset_at = state._merger.reset_at = NOW
@@ -159,19 +181,26 @@ class TestKept:
         asyncio.run(run())
 
     @staticmethod
-    def restart(index, path):
+    def restart(index, path, now=NOW):
         state = State(index, max_edges=1000)
         database = Database(path)
-        state.restore(database, NOW)
-        state.replay(database, NOW)
+        state.restore(database, now)
+        state.replay(database, now)
         database.close()
         return state
+
+    @staticmethod
+    def stored(path):
+        database = Database(path)
+        found = len(list(database.waiting()))
+        database.close()
+        return found
 
     def test_what_waits_outlives_the_mapper_and_is_counted_once(self, apply, state, index, path):
         apply(report(Client(NEW, connections=[ROW])))
         self.checkpoint(state, path)
         again = self.restart(index, path)
-        assert again.waiting == 1
+        assert (again.waiting, again.rows, again.merged) == (1, 1, 0)
         apply_objects(index, new_pod())
         again.retry(NOW)
         self.checkpoint(again, path)
@@ -181,9 +210,41 @@ class TestKept:
     def test_its_patience_goes_on(self, apply, state, index, path):
         apply(report(Client(NEW, connections=[ROW])))
         self.checkpoint(state, path)
-        again = self.restart(index, path)
+        again = self.restart(index, path, NOW + PATIENCE - 1)
+        assert again.waiting == 1
         again.give_up(NOW + PATIENCE)
         assert again.drops == {Drop.CLIENT_UNKNOWN: 1}
+
+    def test_what_waits_no_more_is_not_in_the_store(self, apply, state, index, path):
+        apply(report(Client(NEW, connections=[ROW])))
+        self.checkpoint(state, path)
+        assert self.stored(path) == 1
+        apply_objects(index, new_pod())
+        state.retry(NOW)
+        state.give_up(NOW)
+        self.checkpoint(state, path)
+        assert self.stored(path) == 0
+
+    def test_what_came_is_in_the_store_though_nothing_went_meanwhile(self, apply, state, path):
+        apply(report(Client(NEW, connections=[ROW])))
+        state.give_up(NOW)
+        self.checkpoint(state, path)
+        assert self.stored(path) == 1
+
+    def test_it_is_written_again_only_when_it_has_changed(self, apply, state):
+        points = []
+
+        class Watched:
+            @staticmethod
+            def write(point, done):
+                points.append(point)
+                done(0)
+
+        apply(report(Client(NEW, connections=[ROW])))
+        asyncio.run(state.checkpoint(Watched(), NOW))
+        apply(report(Client("198.51.100.7", connections=[ROW])))
+        asyncio.run(state.checkpoint(Watched(), NOW))
+        assert [point.waiting is None for point in points] == [False, True]
 
     def test_what_could_not_be_written_is_written_the_next_time(self, apply, state, path):
         class FullDisk:
