@@ -3,17 +3,27 @@
 import asyncio
 import itertools
 
+import msgspec
 import pytest
 from cluster_objects import NOW, pod
 from kube import apply as apply_objects
 
-from network_mapper.mapper import waiting
 from network_mapper.mapper.decode import encode
 from network_mapper.mapper.state import State
 from network_mapper.mapper.waiting import PATIENCE, Waiting, WaitingRoom
 from network_mapper.model import Drop, Tally
 from network_mapper.store import Database, StoreUnavailableError, Writer
-from network_mapper.wire.report import LEGACY_NODE, Client, Flow, Lookup, Report
+from network_mapper.wire.report import (
+    LEGACY_NODE,
+    Client,
+    Flow,
+    Lookup,
+    PodRef,
+    Report,
+    Request,
+    SourceState,
+    Volume,
+)
 
 _sequence = itertools.count(1)
 NEW = "10.0.0.50"
@@ -96,6 +106,36 @@ def test_rows_of_one_client_part_where_only_some_have_to_wait(apply, state, inde
     assert apply(report(Client("10.0.0.7", connections=rows))) == {}
     assert edges() == {("Job:job", DB, "db", 5432, "tcp"): (1, 0, 0, 0)}
     assert state.waiting == 1
+
+
+@pytest.mark.parametrize("kind", ["connections", "attempts", "sockets"])
+def test_rows_of_every_kind_wait_and_count_as_what_they_are(apply, state, index, edges, kind):
+    assert apply(report(Client(NEW, **{kind: [ROW]}))) == {}
+    apply_objects(index, new_pod())
+    state.retry(NOW)
+    counts = {"connections": (3, 0, 0, 0), "attempts": (0, 3, 0, 0), "sockets": (0, 0, 0, 3)}
+    assert edges() == {("CronJob:cron", DB, "db", 5432, "tcp"): counts[kind]}
+
+
+def test_a_row_waits_for_who_was_there_at_its_end(apply, state):
+    before_the_job_was_over = 1_767_226_200_000 - NOW - 60_000
+    apply(report(Client("10.0.0.7", connections=[Flow("10.96.0.5", 5432, "tcp", 2, before_the_job_was_over, -100)])))
+    assert state.waiting == 1
+
+
+def test_what_a_watcher_says_of_such_a_client_does_not_wait(apply, state):
+    request = Request("10.0.1.2", "http", "/", "GET", 1, -100, -100)
+    volume = Volume("10.0.1.2", 1000, 1, -100, -100)
+    sent = report(Client(NEW, connections=[ROW], requests=[request], volumes=[volume]))
+    assert apply(sent) == {"client_unknown": 2}
+    assert state.waiting == 1
+
+
+def test_an_address_written_in_another_way_is_waited_for_as_the_same(apply, state, index, edges):
+    apply(report(Client(f"::ffff:{NEW}", connections=[ROW])))
+    apply_objects(index, new_pod())
+    state.retry(NOW)
+    assert edges() == {("CronJob:cron", DB, "db", 5432, "tcp"): (3, 0, 0, 0)}
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "fe80::1", "224.0.0.1", "0.0.0.0", "10.0.0.", ""])
@@ -225,6 +265,21 @@ class TestKept:
         self.checkpoint(state, path)
         assert self.stored(path) == 0
 
+    def test_what_was_given_up_is_not_in_the_store_though_nothing_else_has_changed(self, apply, state, path):
+        apply(report(Client(NEW, connections=[ROW])))
+        self.checkpoint(state, path)
+        state.give_up(NOW + PATIENCE)
+        self.checkpoint(state, path)
+        assert self.stored(path) == 0
+
+    def test_since_when_the_map_watches_outlives_the_mapper(self, apply, state, index, path):
+        first = report(Client(NEW, connections=[ROW]))
+        first.sequence = 1
+        apply(first)
+        assert state.coverage.since(0) == NOW - 60_000
+        self.checkpoint(state, path)
+        assert self.restart(index, path).coverage.since(0) == NOW - 60_000
+
     def test_what_came_is_in_the_store_though_nothing_went_meanwhile(self, apply, state, path):
         apply(report(Client(NEW, connections=[ROW])))
         state.give_up(NOW)
@@ -263,7 +318,12 @@ class TestKept:
         assert body == encode(state._merger.room.everything()[0].report)
 
 
-def test_what_waits_is_one_clients_and_nothing_else_of_its_report():
-    client = Client(NEW, connections=[ROW])
-    one = waiting.Waiting(NOW, report(client))
-    assert one.client is client
+def test_what_waits_is_one_clients_and_nothing_else_of_its_report(apply, state):
+    client = Client(NEW, tap=7, pod=PodRef("shop", "cron-1", "u"), connections=[ROW])
+    others = [Client("198.51.100.7", connections=[ROW]), Client("10.0.0.51", connections=[ROW])]
+    sent = report(*others, client)
+    sent.drops, sent.sources = {"ring_overflow": 3}, [SourceState("ring", 9, 9)]
+    apply(sent)
+    (_, waits) = state._merger.room.everything()
+    assert waits == Waiting(NOW, msgspec.structs.replace(sent, clients=[client], drops={}, sources=[]))
+    assert waits.client == client
