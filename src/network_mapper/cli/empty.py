@@ -105,8 +105,11 @@ def _watching(status: Status, where: str) -> str:
         return (
             f"No sniffer is connected; the last report came {_last_report(status.sniffers, status.now)} from {names}."
         )
+    said = "No sniffer has reported to this mapper."
+    if status.installation.namespace:
+        return f"{said} 'network-mapper status' says what is known of each node."
     url = where if "://" in where else "URL"
-    return f"No sniffer has reported to this mapper. Start one on each node: network-mapper sniffer --mapper-url {url}"
+    return f"{said} Start one on each node: network-mapper sniffer --mapper-url {url}"
 
 
 def _lost(drops: dict[str, int]) -> list[str]:

@@ -121,6 +121,16 @@ def test_empty_because_no_sniffer_reported(ask, mapper):
     assert ask("list", "--exclude-labels", "team=web").err == result.err  # no label is to blame
 
 
+def test_empty_because_no_sniffer_of_the_cluster_reported(ask, mapper):
+    mapper.no_edges()
+    mapper.status.sniffers, mapper.status.drops, mapper.status.cluster.problems = [], {}, []
+    mapper.status.installation.namespace = "network-mapper"
+    assert ask("list").err == (
+        "No connections found.\nNo sniffer has reported to this mapper. "
+        "'network-mapper status' says what is known of each node.\n"
+    )
+
+
 def test_empty_because_nothing_was_seen_yet(ask, mapper):
     mapper.no_edges()
     mapper.status.drops = {}

@@ -330,6 +330,53 @@ def test_the_newest_pod_that_is_ready_is_asked(ask_there, cluster, pods, chosen)
     assert cluster.forwards[0][0] == chosen
 
 
+def test_two_pods_that_are_ready_have_a_part_of_the_map_each(ask_there, cluster):
+    cluster.pods = [pod("shop", "one"), pod("shop", "two"), pod("shop", "three", ready=False)]
+    result = ask_there("list")
+    assert result.code == 0
+    assert "Warning: 2 pods are behind the service shop/network-mapper. Each has a map of its own" in result.err
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"state": {"waiting": {"reason": "CrashLoopBackOff"}}}, "Running (CrashLoopBackOff)"),
+        (
+            {
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}},
+                "lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}},
+            },
+            "Running (CrashLoopBackOff: OOMKilled)",
+        ),
+        (
+            {
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting"}},
+                "lastState": {"terminated": {"reason": "Error", "message": "begins\nError: the folder is missing\n"}},
+            },
+            "Running (CrashLoopBackOff: Error: the folder is missing)",
+        ),
+        (
+            {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image."}}, "lastState": {}},
+            "Running (ErrImagePull: no such image)",
+        ),
+    ],
+)
+def test_why_the_pod_does_not_run_is_told(ask_there, cluster, status, said):
+    cluster.pods = [pod("shop", "mapper-1", ready=False)]
+    cluster.pods[0]["status"]["containerStatuses"] = [status]
+    assert f"is ready: mapper-1 is {said}. 'kubectl -n shop describe pod mapper-1'" in complaint(ask_there("list"))
+
+
+def test_why_no_node_takes_the_pod_is_told(ask_there, cluster):
+    cluster.pods = [pod("shop", "mapper-1", ready=False)]
+    said = "0/2 nodes are available: 2 node(s) were unschedulable."
+    condition = {"type": "PodScheduled", "status": "False", "message": said}
+    cluster.pods[0]["status"] = {"phase": "Pending", "conditions": [condition]}
+    assert "mapper-1 is Pending (0/2 nodes are available: 2 node(s) were unschedulable). " in complaint(
+        ask_there("list")
+    )
+
+
 ADMIN = {"name": "admin", "port": 1, "targetPort": 1}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from network_mapper.cli.console import warn
 from network_mapper.cli.errors import CliError
 from network_mapper.kube.errors import RefusedError, one_line
 from network_mapper.kube.status import read_status
@@ -84,10 +85,17 @@ class _PodSpec(msgspec.Struct, rename="camel"):
 class _Condition(msgspec.Struct):
     type: str = ""
     status: str = ""
+    message: str | None = None
 
 
 class _Waiting(msgspec.Struct):
     reason: str | None = None
+    message: str | None = None
+
+
+class _Terminated(msgspec.Struct):
+    reason: str | None = None
+    message: str | None = None
 
 
 class _Running(msgspec.Struct):
@@ -97,10 +105,12 @@ class _Running(msgspec.Struct):
 class _ContainerState(msgspec.Struct):
     waiting: _Waiting | None = None
     running: _Running | None = None
+    terminated: _Terminated | None = None
 
 
-class _ContainerStatus(msgspec.Struct):
+class _ContainerStatus(msgspec.Struct, rename="camel"):
     state: _ContainerState | None = None
+    last_state: _ContainerState | None = None
 
 
 class _PodStatus(msgspec.Struct, rename="camel"):
@@ -140,14 +150,37 @@ class Pod(msgspec.Struct):
 
     @property
     def state(self) -> str:
-        """Why it is not ready, in a few words."""
+        """Why it is not ready, in a few words, and what Kubernetes knows of the cause."""
         if self.metadata.deletion_timestamp is not None:
             return "being deleted"
         for container in self.status.container_statuses or ():
             if container.state and container.state.waiting and container.state.waiting.reason:
-                return f"{self.status.phase} ({container.state.waiting.reason})"
-        reason = f" ({self.status.reason})" if self.status.reason else ""
-        return "running, but not ready" if self.status.phase == "Running" else f"{self.status.phase}{reason}"
+                return f"{self.status.phase} ({_cause(container.state.waiting, container.last_state)})"
+        if self.status.phase == "Running":
+            return "running, but not ready"
+        refused = [found.message for found in self.status.conditions or () if _unscheduled(found) and found.message]
+        reason = _last_line(refused[0]) if refused else self.status.reason
+        return f"{self.status.phase} ({reason})" if reason else f"{self.status.phase}"
+
+
+def _unscheduled(condition: _Condition) -> bool:
+    return condition.type == "PodScheduled" and condition.status == "False"
+
+
+def _cause(waiting: _Waiting, before: _ContainerState | None) -> str:
+    """Why a container waits: how its program ended before, or what hinders it to start."""
+    if before is None or before.terminated is None:
+        said = _last_line(waiting.message)
+    elif before.terminated.message:  # the end of its log, where the program itself said why
+        said = _last_line(before.terminated.message)
+    else:
+        said = before.terminated.reason or ""
+    return f"{waiting.reason}: {said}" if said else f"{waiting.reason}"
+
+
+def _last_line(text: str | None) -> str:
+    lines = (text or "").strip().splitlines()
+    return one_line(lines[-1]).removesuffix(".") if lines else ""
 
 
 class _Services(msgspec.Struct):
@@ -282,7 +315,8 @@ class Search:
             looked += f"; a wider search is refused ({self._forbidden})"
         return CliError(
             f"no mapper was found in {self._where}. {looked}. Install it there with network-mapper install, or name it "
-            "with --mapper-namespace and --mapper-service-name, or by its address with --mapper-url (on this machine http://localhost:9090)."
+            "with --mapper-namespace and --mapper-service-name, or by its address with --mapper-url (on this machine "
+            "http://localhost:9090)."
         )
 
 
@@ -306,7 +340,13 @@ async def ready_pod(client: ApiClient, service: Service, where: str) -> Pod:
     words = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
     path = f"/api/v1/namespaces/{_segment(service.metadata.namespace)}/pods"
     found = await _read(client, path, {"labelSelector": words, "limit": str(MOST_PODS)}, _Pods)
-    able = [pod for pod in found.items if pod.ready] or [pod for pod in found.items if pod.runs]
+    ready = [pod for pod in found.items if pod.ready]
+    able = ready or [pod for pod in found.items if pod.runs]
+    if len(ready) > 1:
+        warn(
+            f"{len(ready)} pods are behind the service {service.title}. Each has a map of its own with a part of what "
+            "the sniffers saw, and one of them answers: scale its Deployment to 1."
+        )
     if able:
         return max(able, key=lambda pod: (pod.metadata.creation_timestamp or "", pod.metadata.name))
     if not found.items:
