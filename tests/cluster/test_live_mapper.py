@@ -8,6 +8,8 @@ import pytest
 from harness import objects, pods
 from mapper_process import MapperProcess
 
+from network_mapper.wire.report import Client, Flow, Report
+
 pytestmark = pytest.mark.cluster
 
 
@@ -85,6 +87,23 @@ def test_the_api_is_asked_what_it_serves_and_for_one_list_and_one_watch_of_each_
     assert set(requests.values()) == {1}
     assert len(paths) == len(watched)
     assert {"/api/v1/pods", "/apis/apps/v1/daemonsets", "/api/v1/namespaces"} <= paths
+
+
+def test_a_row_of_a_pod_that_the_api_tells_of_later_is_in_the_map_soon_after(control_plane, namespace, mapper):
+    api = control_plane.admin
+    for name, address in (("db", "10.244.0.15"), ("early", "10.244.0.16")):
+        api.create(objects.deployment(namespace, name))
+        pods.run_pods_of(api, namespace, name, [address])
+    api.create(objects.deployment(namespace, "late"))
+    eventually(lambda: {("Deployment", "db"), ("Deployment", "early")} <= set(workloads(mapper, namespace)))
+    now = time.time_ns() // 1_000_000
+    row = Flow("10.244.0.15", 5432, "tcp", 3, 0, 2000)  # the pod of this test begins after it, by some milliseconds
+    clients = [Client("10.244.0.17", connections=[row])]
+    assert mapper.report(Report(pods.NODE, "boot", 1, now, started=now - 1000, clients=clients))[0] == 200
+    assert mapper.get("/api/v1/status")["waiting"] == 1
+    pods.run_pods_of(api, namespace, "late", ["10.244.0.17"])
+    eventually(lambda: mapper.counts() == {("late", "db", 5432): 3}, seconds=2)
+    assert mapper.get("/api/v1/status")["waiting"] == 0
 
 
 def test_a_deployments_pods_are_it_as_long_as_they_are_there(control_plane, namespace, mapper):

@@ -8,6 +8,7 @@ import pytest
 from cluster_objects import NOW, pod
 from kube import apply as apply_objects
 
+from network_mapper.mapper import run
 from network_mapper.mapper.decode import encode
 from network_mapper.mapper.state import State
 from network_mapper.mapper.waiting import PATIENCE, Waiting, WaitingRoom
@@ -88,6 +89,21 @@ def test_what_waits_too_long_is_given_up_and_counted_by_row(apply, state):
     state.give_up(NOW + 60_000)
     assert (state.waiting, state.drops) == (0, {Drop.CLIENT_UNKNOWN: 2})
     assert (state.rows, state.merged) == (2, 0)
+
+
+def test_a_running_mapper_gives_up_by_itself(apply, state, monkeypatch):
+    monkeypatch.setattr(run, "_FORGET_INTERVAL", 0)
+    monkeypatch.setattr(run, "clock", lambda: NOW + PATIENCE)
+    apply(report(Client(NEW, connections=[ROW])))
+
+    async def until_nothing_waits():
+        task = asyncio.create_task(run._forget_the_dead(state))
+        while state.waiting:
+            await asyncio.sleep(0.001)
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(until_nothing_waits(), 5))
+    assert state.drops == {Drop.CLIENT_UNKNOWN: 1}
 
 
 def test_retrying_in_vain_does_not_prolong_the_waiting(apply, state, index):
