@@ -208,7 +208,7 @@ class Installation:
         return node not in self._not_linux
 
     def watched(self, nodes: Iterable[str]) -> list[str]:
-        """Of these nodes, those with a sniffer of the mapper's own namespace, and those that may be about to get one."""
+        """Of these nodes, those where a sniffer of the mapper's own namespace is or may be about to be."""
         there = {one.node for (namespace, _), one in self._sniffers.items() if namespace == self.namespace}
         desired = sum(one.desired for one in self._sets.values() if one.namespace == self.namespace)
         return [node for node in nodes if node in there or (len(there) < desired and self.runs_sniffers(node))]

@@ -285,7 +285,7 @@ class KubeApi:
         elif connection not in self._all:  # closed meanwhile; it opens itself again
             self._all.append(connection)
         if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
-            connection.close()  # nothing is asked, so what comes is its end: the server keeps none that is idle for long
+            connection.close()  # nothing is asked, so what comes is its end: an idle one is not kept for long
         return connection, connection.sock is None
 
 

@@ -34,6 +34,11 @@ SETTINGS = {
 }
 
 
+def _hardware(kind: int, number: int) -> str:
+    """A hardware address. A bridge without one takes it from its ports, so it changes as pods come and go."""
+    return f"02:00:00:00:{kind:02x}:{number:02x}"
+
+
 def _address(block: str, number: int) -> str:
     return str(ipaddress.ip_network(block)[number])
 
@@ -101,7 +106,13 @@ class Network:
         """
         if BRIDGE in (name for _, name in socket.if_nameindex()):
             raise HarnessError("a cluster runs in this sandbox already; another one needs another sandbox")
-        _ip([f"link add {BRIDGE} {LINK}", *_addresses(BRIDGE, GATEWAY, BLOCKS), f"link set {BRIDGE} up"])
+        _ip(
+            [
+                f"link add {BRIDGE} address {_hardware(0, 1)} {LINK}",
+                *_addresses(BRIDGE, GATEWAY, BLOCKS),
+                f"link set {BRIDGE} up",
+            ]
+        )
 
     def stop(self) -> None:
         """Remove everything."""
@@ -116,14 +127,14 @@ class Network:
         namespaces.add(node.name)
         number = node.addresses[0].rpartition(".")[2]
         # A node that comes back has the hardware address that the others remember.
-        _ip([f"link add eth0 address 02:00:00:00:00:{int(number):02x} netns {node.name} type veth peer name n-{number}",
+        _ip([f"link add eth0 address {_hardware(0, int(number))} netns {node.name} type veth peer name n-{number}",
              f"link set n-{number} master {BRIDGE} up"])  # fmt: skip
         netns.sysctl(node.name, SETTINGS)
         others = [other for other in self._nodes if other is not node]
         netns.ip(node.name, [
             *_addresses("eth0", node.addresses, BLOCKS),
             "link set eth0 up",
-            f"link add {PODS_BRIDGE} {LINK}",
+            f"link add {PODS_BRIDGE} address {_hardware(1, int(number))} {LINK}",
             *_addresses(PODS_BRIDGE, [_address(block, 1) for block in node.pods], node.pods),
             f"link set {PODS_BRIDGE} up",
             *(f"route add default via {address}" for address in GATEWAY),

@@ -100,7 +100,7 @@ class Town:
         self.cluster.plane.remove_namespace(self.namespace, wait=True)
 
     def wait_ready(self) -> None:
-        """Wait until every pod runs and every node forwards to the servers, which is tried from the nodes themselves."""
+        """Wait until every pod runs and every node forwards to the servers, which is tried there."""
         self._workloads.wait_ready(2 * len(self.cluster.nodes))
         for node, addresses in itertools.product(self.cluster.nodes, self._services.values()):
             for address in addresses:

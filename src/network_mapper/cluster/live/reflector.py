@@ -44,7 +44,7 @@ SLICE: Final = 100
 WATCH_SECONDS: Final = (300, 600)
 """Range of a watch's length, as in client-go: it spreads the load over API servers and lets old ones go."""
 
-_FORBIDDEN_RETRY = 60.0  # somebody who has just given the grant is watching
+_FORBIDDEN_RETRY = 30.0  # somebody who has just given the grant is watching
 _REQUIRED_RETRY = 30.0
 _FIRST_RETRY = 5.0  # of what nothing works without
 _ABSENT_RETRY = 60.0
