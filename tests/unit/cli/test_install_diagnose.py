@@ -106,6 +106,31 @@ def test_a_program_that_has_ended_and_will_be_started_again_is_told():
     assert (found.what, found.container) == ("its program ends at once with code 1", "mapper")
 
 
+def test_a_program_that_ended_once_and_is_ready_again_is_no_problem():
+    status = {"name": "mapper", "image": IMAGE, "ready": True, "restartCount": 1, "state": {"running": {}}}
+    status["lastState"] = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    assert explain(pod(status, phase="Running")) is None
+
+
+def test_a_container_that_others_put_before_ours_is_told_too():
+    found = explain(pod(waiting("PodInitializing"), initContainerStatuses=[waiting("ErrImagePull", "x: not found")]))
+    assert found.what == f"the image {IMAGE} cannot be pulled (x: not found)"
+
+
+def test_of_several_events_the_newest_is_told():
+    events = [
+        event("FailedMount", "the second", when="2026-01-01T00:00:02Z"),
+        {**event("FailedMount", "the last", when=None), "eventTime": "2026-01-01T00:00:03Z"},
+        event("FailedMount", "the first", when="2026-01-01T00:00:01Z"),
+    ]
+    assert explain(pod(waiting("ContainerCreating")), events).what == "its pod cannot be set up on the node (the last)"
+
+
+def test_trouble_with_its_volume_is_over_when_a_pod_runs():
+    status = {"name": "mapper", "image": IMAGE, "ready": False, "restartCount": 0, "state": {"running": {}}}
+    assert explain(pod(status, phase="Running"), [event("FailedMount", "not yet")]) is None
+
+
 def test_too_little_memory_is_told_as_such():
     ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     found = explain(pod(waiting("CrashLoopBackOff", lastState=ended, restartCount=1)))
