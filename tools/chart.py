@@ -58,6 +58,9 @@ CHARTS_OWN = {
 """Settings that are no values of `settings`, and what the chart does about each."""
 
 _SPAN = r"^(([0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15})(ns|us|µs|μs|ms|s|m|h|d))+$"
+_EMPTY = frozenset({'""', "[]", "{}"})
+_NONE_BY_NULL = frozenset({"affinity", "nodeSelector", "resources", "tolerations", "updateStrategy"})
+"""Values that people set to null for none, and Kubernetes takes it so."""
 _LINK = re.compile(r"`(docs/(\w+)\.md)`|docs/(\w+)\.md")
 
 
@@ -197,7 +200,11 @@ def _comment(lines: list[str], line: int) -> str:
 
 
 def described(schema: dict[str, Any], text: str) -> dict[str, Any]:
-    """The schema with its settings from the code, and with the comments of values.yaml as descriptions."""
+    """The schema with its settings from the code, and with the comments of values.yaml as descriptions.
+
+    Helm takes a default away where null is given, as by a key with nothing but comments below it. Templates bear that
+    of what is empty by default; all else is required, so that the schema says what is missing.
+    """
     for component in COMPONENTS:
         schema["definitions"][f"{component}Settings"] = settings_schema(component)
     for value in values(text, schema):
@@ -207,7 +214,18 @@ def described(schema: dict[str, Any], text: str) -> dict[str, Any]:
         content = {key: part for key, part in place.items() if key != "description"}
         place.clear()
         place.update({"description": value.meaning, **content})
+        *above, last = value.name.split(".")
+        if value.default not in _EMPTY and last not in _NONE_BY_NULL:
+            _require(schema, above, last)
+        for depth in range(len(above)):
+            _require(schema, above[:depth], above[depth])
     return schema
+
+
+def _require(schema: dict[str, Any], above: list[str], name: str) -> None:
+    for part in above:
+        schema = schema["properties"][part]
+    schema["required"] = sorted({*schema.get("required", ()), name})
 
 
 def commented(text: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import chart
 import dist
 import kubernetes
@@ -38,6 +41,11 @@ def default(helm):
 
 def set_of(name):
     return "--values", CHART / "ci" / f"{name}-values.yaml"
+
+
+def value_files():
+    """values.yaml, and its schema."""
+    return (CHART / "values.yaml").read_text(), json.loads((CHART / "values.schema.json").read_text())
 
 
 @sets
@@ -357,9 +365,15 @@ def test_values_of_other_forms_are_read_as_meant(helm, tmp_path, written, field,
         ("fullnameOverride=Map", ["/fullnameOverride", "'Map'"]),
         ("podMonitor.enabled=true", ["set sniffer.metricsPort"]),
         ("mapper.enabled=false", ["sniffer.mapperUrl has to name the mapper"]),
+        ("mapper.enabled=false,sniffer.enabled=false", ["both false", "nothing would be installed"]),
+        ("mapper=null", ["missing property 'mapper'"]),
+        ("image.repository=null", ["/image", "missing property 'repository'"]),
+        ("commonLabels.a label=x", ["/commonLabels", "'a label' not allowed"]),
+        ("mapper.priorityClassName=High", ["/mapper/priorityClassName", "'High'"]),
         ("persistence.existingClaim=mine", ["persistence.enabled"]),
         ("mapper.extraEnv[0].name=NETWORK_MAPPER_STORE", ["mapper.extraEnv sets NETWORK_MAPPER_STORE"]),
         ("sniffer.extraEnv[0].name=NODE_NAME", ["sniffer.extraEnv sets NODE_NAME"]),
+        ("mapper.extraEnv[0].name=A,mapper.extraEnv[1].name=A", ["mapper.extraEnv sets A twice"]),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name_and_why(helm, option, words):
@@ -367,6 +381,47 @@ def test_a_wrong_value_is_refused_with_its_name_and_why(helm, option, words):
         helm.template("--set", option)
     for word in words:
         assert word in str(refused.value)
+
+
+def test_a_key_with_nothing_below_it_is_as_if_it_were_not_there(helm, default, tmp_path):
+    empty = [value for value in chart.values(*value_files()) if value.default in ('""', "[]", "{}")]
+    document = {}
+    for value in empty:
+        *above, last = value.name.split(".")
+        place = document
+        for name in above:
+            place = place.setdefault(name, {})
+        place[last] = None
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(document))
+    assert "nodeSelector" not in document["mapper"]
+    assert document["mapper"]["extraEnv"] is document["commonLabels"] is None
+    assert helm.objects("--values", file) == default
+
+
+def test_what_has_to_be_there_is_missed_by_its_name_where_it_is_set_to_null(helm):
+    text, schema = value_files()
+    leaves = {value.name for value in chart.values(text, schema)} & set(required(schema))
+    assert leaves > {"image.repository", "sniffer.securityContext"}
+    for level in (set(schema["required"]), leaves):
+        with pytest.raises(HelmError) as refused:
+            helm.template("--set", ",".join(f"{name}=null" for name in level))
+        missed = set(re.findall(r"'(\w+)'", str(refused.value)))
+        assert {name.rpartition(".")[2] for name in level} <= missed
+
+
+def test_what_may_be_none_can_be_set_to_null(helm):
+    text, schema = value_files()
+    free = {value.name for value in chart.values(text, schema)} - set(required(schema))
+    assert free > {"sniffer.tolerations", "mapper.resources", "mapper.extraEnv", "commonLabels"}
+    assert "nil" not in helm.template("--set", ",".join(f"{name}=null" for name in free))
+
+
+def required(schema, prefix=""):
+    """Names of the values that the schema requires."""
+    for name in schema.get("required", ()):
+        yield prefix + name
+        yield from required(schema["properties"][name], f"{prefix}{name}.")
 
 
 def test_a_release_whose_name_makes_no_service_is_told_what_to_do(helm):

@@ -82,7 +82,7 @@ def complaint_of(config, lame):
 def test_a_service_without_pods_is_no_mystery(lame, admin_config):
     assert complaint_of(admin_config, lame) == (
         f"the mapper's service {lame}/network-mapper in context tests has no pods (app=mapper). "
-        "Is its Deployment scaled to 0, or did its pods fail to start?"
+        f"Is its Deployment scaled to 0, or are its pods refused? 'kubectl -n {lame} get events' says."
     )
 
 

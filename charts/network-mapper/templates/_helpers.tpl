@@ -43,7 +43,7 @@ app.kubernetes.io/component: {{ .component }}
 
 {{/* Labels of an object or a pod, with the arguments of its metadata. What chooses pods wins over all others. */}}
 {{- define "network-mapper.labels" -}}
-{{- $labels := mergeOverwrite (deepCopy .root.Values.commonLabels) (.labels | default dict) -}}
+{{- $labels := mergeOverwrite (deepCopy (.root.Values.commonLabels | default dict)) (.labels | default dict) -}}
 {{- $labels = mergeOverwrite $labels (include "network-mapper.selector" . | fromYaml) -}}
 {{- $_ := set $labels "app.kubernetes.io/part-of" "network-mapper" -}}
 {{- $_ := set $labels "app.kubernetes.io/version" .root.Chart.AppVersion -}}
@@ -60,7 +60,7 @@ Metadata of an object: (dict "root" $ "component" "mapper" "name" …), with "la
 */}}
 {{- define "network-mapper.metadata" -}}
 {{- $meta := dict "labels" (include "network-mapper.labels" . | fromYaml) -}}
-{{- with mergeOverwrite (deepCopy .root.Values.commonAnnotations) (.annotations | default dict) -}}
+{{- with mergeOverwrite (deepCopy (.root.Values.commonAnnotations | default dict)) (.annotations | default dict) -}}
 {{- $_ := set $meta "annotations" . -}}
 {{- end -}}
 {{- if .name -}}
@@ -102,6 +102,9 @@ Metadata of an object: (dict "root" $ "component" "mapper" "name" …), with "la
 
 {{/* Where sniffers send reports. The cluster's domain is not known here; a pod's resolver adds it. */}}
 {{- define "network-mapper.url" -}}
+{{- if not (or .Values.mapper.enabled .Values.sniffer.enabled) -}}
+{{- fail "mapper.enabled and sniffer.enabled are both false: nothing would be installed" -}}
+{{- end -}}
 {{- if .Values.sniffer.mapperUrl -}}
 {{- .Values.sniffer.mapperUrl -}}
 {{- else if .Values.mapper.enabled -}}
@@ -134,13 +137,17 @@ Metadata of an object: (dict "root" $ "component" "mapper" "name" …), with "la
 {{- $_ := set $names .name true -}}
 {{- end -}}
 {{- $at := .at -}}
+{{- $more := dict -}}
 {{- range .extra -}}
 {{- if hasKey $names .name -}}
 {{- fail (printf "%s.extraEnv sets %s, which the chart sets from a value of its own: set that value, see docs/chart.md" $at .name) -}}
 {{- end -}}
-{{- $_ := set $names .name true -}}
+{{- if hasKey $more .name -}}
+{{- fail (printf "%s.extraEnv sets %s twice: leave one out" $at .name) -}}
 {{- end -}}
-{{- toYaml (concat $env .extra) -}}
+{{- $_ := set $more .name true -}}
+{{- end -}}
+{{- toYaml (concat $env (.extra | default list)) -}}
 {{- end -}}
 
 {{/* Probe by HTTP: (dict "path" "/healthz" "port" "http" "more" (map of values)). */}}

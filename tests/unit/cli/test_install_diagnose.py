@@ -221,6 +221,10 @@ REFUSALS = [
     ('Error creating: pods "a" is forbidden: error looking up service account s/a: serviceaccount "a" not found',
      "looking up", "Install again"),
     ('admission webhook "policy.example.org" denied the request: no', "denied the request", "policy of this cluster"),
+    ('(combined from similar events): Error creating: pods "a" is forbidden: max memory usage per Container is 40Mi',
+     "refuses its pods: max memory usage per Container is 40Mi", "describe limitrange"),
+    ('Pod "a" is invalid: requests: Invalid value: "50m": must be less than or equal to cpu limit of 10m',
+     "cpu limit of 10m", "describe limitrange"),
     ("Error creating: something else", "something else", "get events"),
 ]  # fmt: skip
 

@@ -109,7 +109,7 @@ def _when(event: Object) -> str:
 
 def refused(part: str, message: str, namespace: str) -> Problem:
     """Why the API refuses to make pods, as a controller says it."""
-    said = one_line(re.sub(r"^Error creating: ", "", message)).rstrip(".")
+    said = one_line(re.sub(r"^(?:\(combined from similar events\): )?(?:Error creating: )?", "", message)).rstrip(".")
     said = re.sub(r'^pods? "[^"]*" is forbidden: ', "", said)
     return Problem(part, f"Kubernetes refuses its pods: {said}", _refused_remedy(said, namespace))
 
@@ -122,6 +122,11 @@ def _refused_remedy(said: str, namespace: str) -> str:
         )
     if "quota" in said:
         return f"'kubectl -n {namespace} describe quota' shows what is used; raise it, or use another --namespace"
+    if "per Container" in said or "per Pod" in said or re.search(r"must be less than or equal to \w+ limit", said):
+        return (
+            f"The namespace bounds what containers ask for: 'kubectl -n {namespace} describe limitrange' shows how; "
+            "widen that, or use another --namespace"
+        )
     if "security context constraint" in said:
         return "OpenShift wants SecurityContextConstraints: --profile openshift has them"
     if "serviceaccount" in said.lower().replace(" ", ""):

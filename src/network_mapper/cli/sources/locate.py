@@ -352,7 +352,8 @@ async def ready_pod(client: ApiClient, service: Service, where: str) -> Pod:
     if not found.items:
         raise CliError(
             f"the mapper's service {service.title} in {where} has no pods ({words}). "
-            "Is its Deployment scaled to 0, or did its pods fail to start?"
+            "Is its Deployment scaled to 0, or are its pods refused? "
+            f"'kubectl -n {service.metadata.namespace} get events' says."
         )
     states = ", ".join(f"{pod.metadata.name} is {pod.state}" for pod in found.items[:_SHOWN])
     more = ", …" if len(found.items) > _SHOWN else ""
