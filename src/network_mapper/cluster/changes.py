@@ -421,7 +421,7 @@ class Changes:
     # Telling others
 
     def _touch_pod(self, key: Key, pod: PodEntry) -> None:
-        addresses = () if pod.host_network else pod.addresses
+        addresses = pod.addresses
         if pod.host_network or pod.node_ports:
             node = self._nodes.get(pod.node)
             addresses += (*node.addresses, *node.gateways) if node else ()

@@ -202,10 +202,7 @@ class Index(Changes):
         """
         if any(claim.end > instant for claim in self._claims.of(address)) or address in self._control_plane:
             return False
-        ip = ipaddress.ip_address(address)
-        if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified:
-            return False
-        return self._gateways.at(address, instant) is None and self.is_inside(ip)
+        return self._gateways.at(address, instant) is None and self.is_inside(ipaddress.ip_address(address))
 
     # Names
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
-from kube import apply, delete, end, endpoint_slice, instant, node, obj, owned_by, pod, service
+from kube import apply, delete, end, endpoint_slice, instant, node, obj, owned_by, pod, replica_set, service
 
 from network_mapper.cluster.index import MISSING, OUTSIDE, Claim, Contested, Index
 
@@ -355,8 +355,9 @@ def test_a_port_that_a_pod_has_of_its_node_is_the_pod_at_that_nodes_addresses(in
     assert index.at("10.0.0.1", LATER).owner.name == "p"
 
 
-def test_a_port_of_the_nodes_loopback_is_reached_by_nobody_else(index):
-    apply(index, with_host_port("p", "10.0.0.1", hostIP="127.0.0.1"))
+@pytest.mark.parametrize("loopback", ["127.0.0.1", "::1"])
+def test_a_port_of_the_nodes_loopback_is_reached_by_nobody_else(index, loopback):
+    apply(index, with_host_port("p", "10.0.0.1", hostIP=loopback))
     assert owner_at(index, NODE_IP, 9100) == "n1"
 
 
@@ -373,3 +374,13 @@ def test_a_port_of_a_node_goes_with_its_pod_and_is_told(index):
     delete(index, with_host_port("p", "10.0.0.1"))
     assert {NODE_IP, "10.0.0.1"} <= set(told)
     assert owner_at(index, NODE_IP, 9100) == "n1"
+
+
+def test_whose_a_port_of_a_node_is_is_told_when_its_pods_owner_is_known(index):
+    exporter = with_host_port("p", "10.0.0.1")
+    exporter["metadata"] |= owned_by("ReplicaSet", "exporter-1")
+    apply(index, exporter)
+    told = []
+    index.on_change = told.append
+    apply(index, replica_set("exporter-1", "exporter"))
+    assert {NODE_IP, "10.0.0.1"} <= set(told)

@@ -43,6 +43,39 @@ def workload_at(index, address, when=LATER):
 # Addresses
 
 
+class TestMayBeTold:
+    """Whether an address may turn out to be somebody's."""
+
+    def test_an_address_beside_a_pod_may_and_one_outside_may_not(self, index):
+        apply(index, web("10.0.0.1"))
+        assert index.may_be_told("10.0.0.2", LATER)
+        assert not index.may_be_told("198.51.100.7", LATER)
+
+    def test_one_that_somebody_has_or_had_later_may_not(self, index):
+        apply(index, web("10.0.0.1", start=5))
+        assert not index.may_be_told("10.0.0.1", LATER)
+        assert not index.may_be_told("10.0.0.1", instant(1))
+
+    def test_one_that_was_given_back_may_from_that_moment_on(self, index):
+        apply(index, pod("job-1", "10.0.0.1", ended=5))
+        assert not index.may_be_told("10.0.0.1", instant(5.999))  # times of the API are whole seconds
+        assert index.may_be_told("10.0.0.1", instant(6))
+
+    def test_the_nodes_own_address_among_its_pods_may_not(self, index):
+        apply(index, node("n1", "192.168.0.1", podCIDR="10.0.0.0/24", podCIDRs=["10.0.0.0/24"]))
+        assert not index.may_be_told("10.0.0.1", LATER)
+        assert index.may_be_told("10.0.0.2", LATER)
+
+    def test_the_api_servers_among_the_pods_may_not(self, index):
+        kubernetes, ends = (
+            service("kubernetes", "10.96.0.1"),
+            endpoint_slice("kubernetes", "kubernetes", end("10.0.0.9")),
+        )
+        kubernetes["metadata"]["namespace"] = ends["metadata"]["namespace"] = "default"
+        apply(index, web("10.0.0.1"), kubernetes, ends)
+        assert not index.may_be_told("10.0.0.9", LATER)
+
+
 def test_a_pod_owns_all_its_addresses_of_both_families(index):
     apply(index, web("10.0.0.1", "FD00:0:0::1"))
     assert index.at("10.0.0.1", LATER).owner is index.at("fd00::1", LATER).owner

@@ -38,10 +38,10 @@ class Cluster:
         }
         self.put(DAEMON_SET, "sniffer", namespace, {**SNIFFER, **labels}, status=status)
 
-    def pod(self, name: str, node: str, phase: str, waits: str = "") -> None:
+    def pod(self, name: str, node: str, phase: str, waits: str = "", namespace: str = "maps") -> None:
         state = {"waiting": {"reason": waits}} if waits else {"running": {}}
         status = {"phase": phase, "containerStatuses": [{"state": state}]}
-        self.put(POD, name, "maps", SNIFFER, spec={"nodeName": node}, status=status)
+        self.put(POD, name, namespace, SNIFFER, spec={"nodeName": node}, status=status)
 
     def delete(self, kind: str, name: str, namespace: str = "") -> None:
         self.installed.delete(kind, namespace, name, at=1)
@@ -106,6 +106,20 @@ def test_other_daemon_sets_are_not_ours(cluster, installed):
     assert installed.sniffer_sets() == []
 
 
+def test_what_loses_its_labels_is_ours_no_more(cluster, installed):
+    cluster.sniffers(1, 1, 1)
+    cluster.put(SERVICE, "network-mapper", "other", MAPPER, spec={})
+    cluster.put(DAEMON_SET, "sniffer", "maps")
+    cluster.put(SERVICE, "network-mapper", "other", spec={})
+    assert (installed.sniffer_sets(), installed.others()) == ([], [])
+
+
+def test_a_namespace_that_is_gone_enforces_nothing(cluster, installed):
+    cluster.level("maps", "restricted")
+    cluster.delete(NAMESPACE, "maps")
+    assert installed.pod_security == ""
+
+
 def test_the_sniffers_of_another_namespace_count_only_where_there_are_none_in_ours(cluster, installed):
     cluster.sniffers(1, 1, 1, namespace="other")
     assert [one.namespace for one in installed.sniffer_sets()] == ["other"]
@@ -158,6 +172,17 @@ class TestWhyANodeHasNoSniffer:
         cluster.sniffers(2, 2, 1)
         cluster.pod("sniffer-a", "n1", "Pending")
         assert installed.reason("n1") == "its pod maps/sniffer-a is Pending: see kubectl describe pod"
+
+    def test_its_pod_has_no_phase_yet(self, cluster, installed):
+        cluster.sniffers(2, 2, 1)
+        cluster.put(POD, "sniffer-a", "maps", SNIFFER, spec={"nodeName": "n1"})
+        assert installed.reason("n1") == "its pod maps/sniffer-a is Pending: see kubectl describe pod"
+
+    def test_the_pod_there_is_another_mappers(self, cluster, installed):
+        cluster.sniffers(2, 1, 1)
+        cluster.sniffers(2, 2, 2, namespace="other")
+        cluster.pod("sniffer-a", "n1", "Running", namespace="other")
+        assert "DaemonSet maps/sniffer has 1 of 2 pods" in installed.reason("n1")
 
     @pytest.mark.parametrize(("phase", "waits"), [("Pending", "ImagePullBackOff"), ("Running", "CrashLoopBackOff")])
     def test_its_pod_waits_for_something(self, cluster, installed, phase, waits):

@@ -7,6 +7,7 @@ import pytest
 from cluster_objects import NOW, pod, service
 from kube import apply as apply_objects
 
+from network_mapper.mapper import resolve
 from network_mapper.mapper.waiting import PATIENCE
 from network_mapper.model import Drop, Kind, Tally
 from network_mapper.store import StoreUnavailableError
@@ -119,6 +120,22 @@ def test_an_alias_of_nothing_and_aliases_in_a_circle_are_themselves(apply, edges
     apply(lookup_of("lost"))
     apply(lookup_of("round"))
     assert set(edges()) == {(WEB, "Service:lost", "lost", 0, "dns"), (WEB, "Service:round", "round", 0, "dns")}
+
+
+def test_a_chain_of_eight_aliases_is_followed_and_no_longer_one(apply, edges, index):
+    apply_objects(index, alias("a1", "db.shop.svc.cluster.local"))
+    apply_objects(index, *(alias(f"a{n}", f"a{n - 1}.shop.svc.cluster.local") for n in range(2, 10)))
+    apply(lookup_of("a8"))
+    apply(lookup_of("a9"))
+    assert set(edges()) == {(WEB, DB, "a8", 0, "dns"), (WEB, "Service:a1", "a9", 0, "dns")}
+
+
+def test_an_alias_holds_from_when_it_was_made(index):
+    young = alias("store", "db.shop.svc.cluster.local")
+    young["metadata"]["creationTimestamp"] = "2026-01-02T00:00:00Z"
+    apply_objects(index, young)
+    found = resolve.name_at(index, "store.shop.svc.cluster.local", NOW)
+    assert found.start == 1_767_312_000_000
 
 
 def test_an_alias_is_resolved_anew_when_what_it_stands_for_changes(apply, edges, index):
