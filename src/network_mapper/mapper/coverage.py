@@ -156,7 +156,7 @@ class Coverage:
 
     def restore_since(self, since: int) -> None:
         """Take over what `since` said before a restart; 0 when it is not known."""
-        self._since = min(self._since or since, since or self._since)
+        self._since = since
 
     def since(self, reset_at: int) -> int:
         """From when on the map has what its first sniffer saw, but not before the last reset; 0 when none has watched.

@@ -36,7 +36,7 @@ def test_odd_characters_survive():
 
 
 def test_a_reporter_tells_what_it_saw_dropped_and_sent():
-    reporter = Reporter(Fold(), node="n", agent="a", started=0)
+    reporter = Reporter(Fold(), node="n", agent="a", started=0, capture="packets")
     reporter.set_sources([SourceState("ring", 10, 4)], Tally({Drop.RING_OVERFLOW: 6}))
     reporter.feed([Observation(Kind.CONNECTIONS, "10.0.0.1", "10.0.0.2", 80, "tcp", 1, 0, 0)], 0)
     families = parsed(exposition(of_reporter(reporter, "network_mapper_sniffer", "1.2.3")))
@@ -46,6 +46,7 @@ def test_a_reporter_tells_what_it_saw_dropped_and_sent():
         for sample in family.samples
     }
     assert values["network_mapper_sniffer_build_info", ("version", "1.2.3")] == 1
+    assert values["network_mapper_sniffer_capture", ("capture", "packets")] == 1
     assert values["network_mapper_sniffer_seen_total", ("source", "ring")] == 10
     assert values["network_mapper_sniffer_observations_total", ("source", "ring")] == 4
     drop = ("hop", "capture"), ("reason", "ring_overflow"), ("unit", "packets")

@@ -320,14 +320,16 @@ def test_metrics_are_prometheus_text_and_agree_with_the_status(make):
     values = {sample.name: sample.value for family in families for sample in family.samples if not sample.labels}
     assert values["network_mapper_mapper_rows_total"] == 1
     assert values["network_mapper_mapper_edges"] == 1
+    assert values["network_mapper_mapper_rows_waiting"] == 0
     assert 'network_mapper_mapper_dropped_total{hop="intake",reason="report_repeated",unit="reports"} 1.0' in text
 
 
-def test_metrics_have_a_port_of_their_own_where_asked_and_nothing_else_is_there(make):
+@pytest.mark.parametrize(("place", "asked"), [("", "127.0.0.1"), ("127.0.0.1:", "127.0.0.1"), ("[::1]:", "[::1]")])
+def test_metrics_have_a_port_of_their_own_where_asked_and_nothing_else_is_there(make, place, asked):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    make("--metrics-port", str(port))
-    with HttpClient(f"http://127.0.0.1:{port}") as client:
+    make("--metrics-port", f"{place}{port}")
+    with HttpClient(f"http://{asked}:{port}") as client:
         answer = client.request("GET", "/metrics")
         assert answer.status == 200
         assert b"network_mapper_mapper_edges 0.0" in answer.body

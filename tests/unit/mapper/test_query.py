@@ -137,6 +137,21 @@ def test_a_node_that_no_sniffer_can_watch_is_not_missing_one_and_others_have_a_r
     assert status.installation.namespace == "maps"
 
 
+def test_of_very_many_nodes_without_a_sniffer_a_hundred_have_a_reason(state, index):
+    installed = Installation(index)
+    for number in range(150):
+        installed.apply(NODE, Node(ObjectMeta(name=f"more-{number:03}")))
+    status = query.status_document(state, ClusterStatus("api", 0, 0, 0, 0, []), NOW, installed)
+    assert len(status.uncovered_nodes) == 152
+    assert list(status.installation.reasons) == status.uncovered_nodes[:100]
+
+
+def test_rows_that_wait_are_in_the_status(state, seen):
+    seen("10.0.0.50", flow("10.0.1.2"))
+    status = query.status_document(state, ClusterStatus("api", 0, 0, 0, 0, []), NOW)
+    assert (status.waiting, status.rows, status.merged, sum(status.drops.values())) == (1, 1, 0, 0)
+
+
 def test_a_node_whose_sniffer_speaks_graphql_is_covered_for_some_minutes(state, index):
     state.senders.hear("192.168.1.2", "Go-http-client/1.1", "reportCaptureResults", NOW)
     state.senders.hear("192.168.1.2", "Go-http-client/1.1", "reportCaptureResults", NOW + 1000)

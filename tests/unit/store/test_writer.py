@@ -173,12 +173,34 @@ def test_a_store_without_room_for_a_report_stays_one_that_failed(path):
 
 @pytest.mark.usefixtures("quick")
 def test_a_store_that_fails_and_works_in_turn_does_not_fill_the_log(path, caplog):
+    caplog.set_level(logging.INFO)
     small = Owner(path, max_bytes=600_000)
     for _ in range(5):
         assert isinstance(small.append(b"x" * 800_000), StoreUnavailableError)
         eventually(lambda: small.writer.failure == "")
-    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "nothing can be stored",
+        "the store can be written again",
+    ]
     assert small.writer.close(5)
+
+
+def test_a_trial_that_fails_leaves_the_store_as_it_was(path):
+    database = Database(path, sync="normal", max_bytes=200_000)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        writer._try_to_write(database.connection)
+    assert not database.connection.in_transaction
+    assert list(database.journal()) == []
+    database.close()
+
+
+def test_rows_that_wait_come_back_as_they_were_written(owner, path):
+    rows = [(3, b"the first"), (1, b"the second"), (2, b"the third")]
+    owner.write(waiting=rows)
+    assert read(path, "SELECT received, body FROM waiting ORDER BY id") == rows
+    database = Database(path)
+    assert [row[1:] for row in database.waiting()] == rows
+    database.close()
 
 
 def test_a_number_sqlite_cannot_hold_fails_that_transaction_and_not_the_thread(owner, path):
