@@ -291,7 +291,7 @@ def _check_type(item: Setting, value: Any, source: str) -> Any:
     match item.form:
         case "seconds" | "words" | "port" if isinstance(value, str):
             return _read(item, value, source)
-        case "port" if isinstance(value, int) and not isinstance(value, bool):
+        case "port" if isinstance(value, int):
             return _read(item, str(value), source)
         case "seconds" | "number":
             right = number

@@ -24,6 +24,7 @@ class Server:
     def __init__(self, *connections: list[bytes | None]) -> None:
         self.requests: list[bytes] = []
         self._connections = list(connections)
+        self.answer_after = 0.0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = self._listener.getsockname()
         self.url = f"http://127.0.0.1:{self.address[1]}"
@@ -41,6 +42,7 @@ class Server:
                     self.requests.append(connection.recv(65536))
                     if answer is None:
                         break
+                    time.sleep(self.answer_after)
                     connection.sendall(answer)
 
     def close(self) -> None:
@@ -253,6 +255,36 @@ def test_connecting_may_have_a_shorter_limit_than_reading():
         with pytest.raises(TimeoutError):
             client.request("GET", "/")
         assert time.monotonic() - began < 5
+
+
+def test_a_longer_limit_for_connecting_does_not_outdo_that_of_everything():
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as crowd:
+        for _ in range(4):  # as above
+            waiting = crowd.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        client = HttpClient(f"http://127.0.0.1:{full.getsockname()[1]}", timeout=0.1, connect_timeout=60)
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            client.request("GET", "/")
+        assert time.monotonic() - began < 5
+
+
+def test_an_answer_may_take_longer_than_connecting():
+    with serving([OK]) as (_, server), HttpClient(server.url, timeout=5, connect_timeout=0.2) as client:
+        answered = server.answer_after = 0.5
+        began = time.monotonic()
+        assert client.request("GET", "/").body == b"hi"
+        assert time.monotonic() - began >= answered
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the option is Linux's")
+def test_the_kernel_sends_at_once_and_gives_up_what_is_not_acknowledged_for_five_seconds():
+    with serving([OK]) as (client, _):
+        client.request("GET", "/")
+        connection = client._socket
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 def test_a_connection_that_somebody_else_dials_is_used_and_dialled_again():

@@ -203,7 +203,6 @@ def _who_has(host: str, port: int) -> str:
         with socket.create_connection((host, port), _ASKING) as connection:
             connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             head, _, body = connection.recv(4096).partition(b"\r\n\r\n")
-            connection.settimeout(_ASKING)
             body = body or connection.recv(4096)
     except OSError:
         return ""

@@ -176,3 +176,33 @@ def test_who_has_a_busy_port_is_another_process_where_it_does_not_say(caplog):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         serve_pages({"/healthz": f"127.0.0.1:{silent.getsockname()[1]}"}, {"/healthz": lambda: Page(b"h")})
     assert "reach another process; choose another" in caplog.text
+
+
+@pytest.fixture
+def says():
+    """A server of a busy port, which answers as told."""
+
+    def start(said: bytes) -> int:
+        def serve() -> None:
+            with listener, listener.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + said)
+                connection.recv(4096)  # until the other side has had enough
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=serve, daemon=True).start()
+        return listener.getsockname()[1]
+
+    return start
+
+
+def test_what_another_process_says_cannot_flood_the_log(caplog, says):
+    serve_pages({"/healthz": f"127.0.0.1:{says(b'ok: ' + b'x' * 4000)}"}, {"/healthz": lambda: Page(b"h")})
+    assert "x" * 300 in caplog.text
+    assert "x" * 301 not in caplog.text
+
+
+@pytest.mark.parametrize("said", [b"ok: \x1b[2J", b"ok: one\nline more", b"hello", b""])
+def test_who_does_not_say_whose_it_is_in_plain_words_is_another_process(caplog, says, said):
+    serve_pages({"/healthz": f"127.0.0.1:{says(said)}"}, {"/healthz": lambda: Page(b"h")})
+    assert "reach another process; choose another" in caplog.text

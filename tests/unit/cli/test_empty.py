@@ -55,6 +55,15 @@ def test_what_stands_in_the_way_of_the_sniffers_is_told(mapper):
     assert "Installation: namespace maps refuses the sniffers" in lines
 
 
+def test_of_very_many_problems_of_the_installation_the_first_are_told(mapper):
+    mapper.status.edges, mapper.status.sniffers, mapper.status.drops = 0, [], {}
+    mapper.status.installation.problems = [f"problem {number}" for number in range(50)]
+    lines = empty.explain(Source(mapper.status), answer_of(), Selection())
+    assert [line for line in lines if line.startswith("Installation: ")] == [
+        f"Installation: problem {number}" for number in range(8)
+    ]
+
+
 def test_many_namespaces_do_not_bury_the_sentence():
     edges = [Edge(Workload("w", f"namespace-{n:03}", "Pod"), REDIS, None, 80, "tcp", 1) for n in range(100)]
     (line,) = empty.unmatched(Source(None, *edges), answer_of(), Selection(namespaces=("zzz",)))

@@ -63,6 +63,14 @@ def test_what_kubernetes_sets_for_a_service_is_no_word_about_the_mapper(run, map
     assert (result.code, mapper.requests[0].partition("namespace=")[2]) == (0, "shop"), result.err
 
 
+def test_a_port_that_is_given_counts_though_kubernetes_sets_one_too(run, mapper, monkeypatch):
+    for name, value in service_links("network-mapper-mapper").items():
+        monkeypatch.setenv(name, value)
+    result = run("list", "--mapper-url", mapper.url, "--mapper-service-port", "9090")
+    assert result.code == 2
+    assert "--mapper-service-port" in result.err
+
+
 def test_the_port_of_a_service_may_be_set_by_a_variable_all_the_same(run, monkeypatch):
     monkeypatch.setenv("NETWORK_MAPPER_MAPPER_SERVICE_PORT", "9090")
     monkeypatch.setenv("NETWORK_MAPPER_MAPPER_URL", "http://127.0.0.1:1")

@@ -216,3 +216,16 @@ sys.exit(start())
 """
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert (process.returncode, process.stdout, process.stderr) == (130, b"", b"")
+
+
+def test_a_signal_to_end_ends_a_program_that_is_not_the_first_process_as_signals_do():
+    code = """
+import os, signal, sys, types
+program = types.ModuleType("network_mapper.cli.main")
+program.main = lambda: os.kill(os.getpid(), signal.SIGTERM)
+sys.modules["network_mapper.cli.main"] = program
+from network_mapper.__main__ import start
+sys.exit(start())
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert process.returncode == -signal.SIGTERM

@@ -59,6 +59,17 @@ def test_a_mapper_that_runs_and_is_not_ready_is_asked_where_none_is_ready(ask_th
     assert cluster.forwards == [("runs", 9090)]
 
 
+def test_a_mapper_that_runs_and_is_about_to_end_is_not_asked(ask_there, cluster):
+    going = {"deletionTimestamp": "2027-01-01T00:00:00Z", "creationTimestamp": "2027-01-01T00:00:00Z"}
+    stays = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+    cluster.pods = [
+        pod("shop", "goes", ready=False, runs=True, **going),
+        pod("shop", "stays", ready=False, runs=True, **stays),
+    ]
+    assert ask_there("status").code == 0
+    assert cluster.forwards == [("stays", 9090)]
+
+
 def test_a_mapper_that_is_ready_is_preferred_to_one_that_only_runs(ask_there, cluster):
     cluster.pods = [pod("shop", "z-runs", ready=False, runs=True), pod("shop", "ready")]
     assert ask_there("status").code == 0

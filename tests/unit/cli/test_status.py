@@ -84,6 +84,11 @@ def test_how_all_is_installed_is_told_where_the_mapper_knows(ask, mapper):
     )
 
 
+def test_a_namespace_that_enforces_no_level_is_named_alone(ask, mapper):
+    mapper.status.installation = InstallationStatus("maps")
+    assert ask("status").out.endswith("Installed:\n  Mapper in namespace maps\n")
+
+
 def test_nodes_that_no_sniffer_can_watch_do_not_count(ask, mapper):
     mapper.status.uncovered_nodes, mapper.status.cluster.nodes = ["node-b"], 3
     assert "Nodes: 1 of 2 watched\n" in ask("status").out

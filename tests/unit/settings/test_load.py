@@ -153,13 +153,15 @@ def test_a_port_may_be_given_with_the_address_to_listen_on(text, place):
     assert host_and_port(load(SnifferSettings, {"health_port": text}, {}).health_port) == place
 
 
-@pytest.mark.parametrize("text", ["65536", "-1", "http", "::1:9091", "[::1]", "127.0.0.1", "a b:1", "x:", "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["65536", "-1", "http", "::1:9091", "[::1]", "127.0.0.1", "a b:1", "x:", "9" * 5000, "٩٠٩١"]
+)
 def test_what_is_no_port_is_refused(text):
     with pytest.raises(SettingError, match="PORT or HOST:PORT is expected"):
         load(SnifferSettings, {}, {"NETWORK_MAPPER_HEALTH_PORT": text})
 
 
-@pytest.mark.parametrize("value", [9091, "9091"])
+@pytest.mark.parametrize("value", [9091, "9091", " 9091 "])
 def test_a_port_in_a_file_is_a_number_or_text(value):
     assert load(SnifferSettings, {}, {}, File("f", {"health_port": value})).health_port == "9091"
 
