@@ -107,16 +107,19 @@ def up(state: State, images: Sequence[Path], proxy_mode: str) -> None:
     Raises:
         UpError: It cannot run here, runs already, or did not start.
     """
-    if state.found():
-        raise UpError("a cluster runs already; end it with: make cluster-down")
+    if kept := state.found():
+        use = "\n".join(_exports(state, kept))
+        raise UpError(f"a cluster runs already; end it with: make cluster-down. To use it in this shell:\n{use}")
     for image in images:
         if not image.is_file():
             raise UpError(f"{image}: there is no such image archive")
     if reason := harness.obstacle() or sandbox.obstacle():
         raise UpError(reason)
     try:
-        for get in (kubernetes.programs, kubernetes.node_programs, lambda: kubernetes.tool("coredns")):
+        for get in (kubernetes.programs, kubernetes.node_programs):
             get()
+        for name in ("coredns", "helm"):
+            kubernetes.tool(name)
     except kubernetes.KubernetesMissingError as error:
         raise UpError(str(error)) from error
     shutil.rmtree(state.folder, ignore_errors=True)
@@ -143,9 +146,17 @@ def up(state: State, images: Sequence[Path], proxy_mode: str) -> None:
     state.keep(pid=process.pid, **made)
     say(f"==> the cluster is up, after {time.monotonic() - began:.0f} s; it stays until: make cluster-down")
     say("Next, in this shell:")
-    say(f"  export KUBECONFIG={state.kubeconfig}")
-    say(f"  export PATH={made['programs']}:$PATH    # kubectl")
+    for line in _exports(state, made):
+        say(line)
     say("  kubectl get nodes -o wide")
+
+
+def _exports(state: State, kept: dict[str, Any]) -> list[str]:
+    """What a shell is told to use the cluster, and then finds: kubectl, helm, and network-mapper if it has no other."""
+    return [
+        f"  export KUBECONFIG={state.kubeconfig}",
+        f"  export PATH={kept['programs']}:$PATH:{Path(sys.executable).parent}    # kubectl, helm, network-mapper",
+    ]
 
 
 def _started(waiting: socket.socket, api: socket.socket, process: subprocess.Popen[bytes], state: State) -> Any:
@@ -189,7 +200,8 @@ def serve(state: State, images: Sequence[Path], proxy_mode: str) -> NoReturn:
             port = api.getsockname()[1]
             cluster.plane.kubeconfig(state.kubeconfig, server=f"https://127.0.0.1:{port}", embed=True)
             enter = {name: node.enter() for name, node in cluster.nodes.items()}
-            made = {"programs": str(nodes), "kubeconfig": str(cluster.kubeconfig), "nodes": enter}
+            programs = os.pathsep.join([str(nodes), str(kubernetes.tool("helm").parent)])
+            made = {"programs": programs, "kubeconfig": str(cluster.kubeconfig), "nodes": enter}
             tell(READY + json.dumps(made))
             outside.close()
             asyncio.run(relay(api, GATEWAY[0], cluster.plane.apiserver.port))
@@ -247,16 +259,16 @@ def status(state: State) -> None:
     """Say what runs."""
     kept = state.required()
     say(f"A cluster runs; its log is {state.log}")
-    say(f"  export KUBECONFIG={state.kubeconfig}")
-    say(f"  export PATH={kept['programs']}:$PATH    # kubectl")
-    command = [f"{kept['programs']}/kubectl", f"--kubeconfig={state.kubeconfig}", "get", "nodes", "-o", "wide"]
-    subprocess.run(command, check=False)
+    for line in _exports(state, kept):
+        say(line)
+    kubectl = shutil.which("kubectl", path=kept["programs"]) or "kubectl"
+    subprocess.run([kubectl, f"--kubeconfig={state.kubeconfig}", "get", "nodes", "-o", "wide"], check=False)
 
 
 def run(state: State, command: Sequence[str]) -> int:
     """Run a command in the cluster's sandbox; returns its exit status."""
     kept = state.required()
-    path = f"{kept['programs']}:{os.environ['PATH']}"
+    path = os.pathsep.join([kept["programs"], os.environ["PATH"], str(Path(sys.executable).parent)])
     environment = ["env", f"KUBECONFIG={kept['kubeconfig']}", f"PATH={path}"]
     return subprocess.run([*_enter(kept["pid"]), *environment, *command], check=False).returncode
 

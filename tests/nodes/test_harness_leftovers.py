@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -102,7 +104,12 @@ def test_cluster_for_people_is_used_from_outside_and_leaves_nothing(programs, tm
     assert started.returncode == 0, started.stderr
     try:
         assert f"export KUBECONFIG={state}/kubeconfig" in started.stdout
-        assert "make cluster-down" in up("up").stderr
+        again = up("up").stderr
+        assert "make cluster-down" in again
+        assert f"export KUBECONFIG={state}/kubeconfig" in again
+        path = re.search(r"export PATH=(.*):\$PATH:(\S+)", started.stdout)
+        assert [bool(shutil.which(name, path=path[1])) for name in ("kubectl", "helm")] == [True, True]
+        assert shutil.which("network-mapper", path=path[2])
         shown = up("status").stdout
         assert [line.split()[:2] for line in shown.splitlines()[-2:]] == [["node1", "Ready"], ["node2", "Ready"]]
         inside = up("run", "--", "kubectl", "get", "--raw", "/readyz")

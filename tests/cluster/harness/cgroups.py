@@ -109,7 +109,8 @@ class NodeGroups:
 
     def _allow_processors(self, folder: Path) -> None:
         """Give what it needs to a group of the cpuset hierarchy, which takes no process before."""
-        for path in (folder.parent, folder):
+        *groups, _ = folder.relative_to(ROOT).parents[:-1]  # without the hierarchy's own, and from the node's upwards
+        for path in (*(ROOT / group for group in reversed(groups)), folder):
             for name in ("cpuset.cpus", "cpuset.mems"):
                 if (path / name).exists() and not (path / name).read_text().strip():
                     (path / name).write_text((path.parent / name).read_text())
