@@ -156,9 +156,10 @@ class Api:
             params["dryRun"] = "All"
         headers = {"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"}  # YAML takes JSON in
         answer = await self._client.request("PATCH", path, params, headers, msgspec.json.encode(item))
-        for text in _WARNING.findall(answer.headers.get("warning", "")):
+        for found in _WARNING.findall(answer.headers.get("warning", "")):
+            text = one_line(found.replace('\\"', '"'))
             if text not in self.warnings and len(self.warnings) < MOST_WARNINGS:
-                self.warnings.append(one_line(text.replace('\\"', '"')))
+                self.warnings.append(text)
         if not 200 <= answer.status < 300:
             raise _denied(answer)
         return self._object(path, answer)
