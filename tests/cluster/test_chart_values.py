@@ -234,6 +234,11 @@ def test_the_service_has_every_family_of_the_cluster(default):
     assert one(default, "Service")["spec"]["ipFamilyPolicy"] == "PreferDualStack"
 
 
+def test_where_everything_is_denied_the_mapper_may_still_reach_the_api(default):
+    policy = one(default, "NetworkPolicy")["spec"]
+    assert (policy["policyTypes"], policy["egress"]) == (["Ingress", "Egress"], [{}])
+
+
 def test_the_hosts_proc_has_to_be_there(default):
     assert pod(default, "DaemonSet")["volumes"][0]["hostPath"] == {"path": "/proc", "type": "Directory"}
 
