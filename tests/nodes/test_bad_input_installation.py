@@ -30,7 +30,7 @@ def name():
 
 def values(port, **more):
     """With a port of its own, because sniffers of all installations share those of their node."""
-    return {"sniffer": {"healthPort": port}, **more}
+    return {"sniffer": {"healthPort": port, "settings": {"repeatInterval": 3}}, **more}
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from harness.parts import Parts, lost
 from harness.release import Release
 from harness.town import View
 
+SNIFFER = {"healthPort": 19603, "settings": {"repeatInterval": 3}}
 FIRST_EDGE = 30.0
 HANDED_OVER = 5.0
 
@@ -24,7 +25,7 @@ def installed(cluster, product, town):
     port = town.tick("node1", "node2")
     began = time.monotonic()
     try:
-        with Release(cluster, f"plain-{uuid.uuid4().hex[:8]}", {"sniffer": {"healthPort": 19603}}) as release:
+        with Release(cluster, f"plain-{uuid.uuid4().hex[:8]}", {"sniffer": SNIFFER}) as release:
             view = View(release, town)
             view.wait_until_none(lambda: not any(edge.port == port for edge in view.edges()), 120)
             listed = release.cli("list", "--namespaces", town.namespace).stdout
@@ -92,7 +93,7 @@ def test_new_pod_of_the_mapper_has_what_is_open_and_what_comes(release, view, to
 
 @pytest.mark.timeout(240)
 def test_after_an_upgrade_and_a_rollback_the_map_has_what_is_open_and_what_comes(release, view, town, parts):
-    sniffer = {**release.values["sniffer"], "settings": {"heartbeatInterval": 3}}
+    sniffer = {**SNIFFER, "settings": {**SNIFFER["settings"], "heartbeatInterval": 3}}
     values = {"mapper": {"settings": {"checkpointInterval": 5}}, "sniffer": sniffer}
     for step in (lambda: release.helm("upgrade", values=values), release.rollback):
         town.truth.clear()

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _FIRST_DELAY = 500
-_LONGEST_DELAY = 5_000
+_LONGEST_DELAY = 3_000
 """Milliseconds between two tries, however long the mapper has been away: when it is back the map should be, too."""
 _REMINDER = 300_000
 """Milliseconds between two lines of the log about a mapper that does not answer."""

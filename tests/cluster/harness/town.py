@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from network_mapper.model import Edge
 
 PYTHON = "/usr/bin/python3.11"
-PORTS = range(8000, 8041)
+PORTS = range(8000, 8101)
 _TARGET = 7000
 _POLL = 0.1
 _CLIENT = """
