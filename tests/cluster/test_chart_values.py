@@ -239,6 +239,22 @@ def test_where_everything_is_denied_the_mapper_may_still_reach_the_api(default):
     assert (policy["policyTypes"], policy["egress"]) == (["Ingress", "Egress"], [{}])
 
 
+def test_rights_are_made_unless_somebody_else_makes_them(helm):
+    found = helm.objects("--set", "rbac.create=false")
+    assert not {"ClusterRole", "ClusterRoleBinding"} & {item["kind"] for item in found}
+
+
+def test_sniffers_ask_the_clusters_dns_again_soon(default):
+    options = pod(default, "DaemonSet")["dnsConfig"]["options"]
+    assert {option["name"]: option["value"] for option in options} == {"timeout": "2", "attempts": "2"}
+
+
+@pytest.mark.parametrize(("value", "kind"), [("serviceMonitor", "ServiceMonitor"), ("podMonitor", "PodMonitor")])
+def test_a_prometheus_finds_its_monitors_by_the_labels_that_are_given(helm, value, kind):
+    options = f"{value}.enabled=true,{value}.labels.release=prometheus,sniffer.metricsPort=19591"
+    assert one(helm.objects("--set", options), kind)["metadata"]["labels"]["release"] == "prometheus"
+
+
 def test_the_hosts_proc_has_to_be_there(default):
     assert pod(default, "DaemonSet")["volumes"][0]["hostPath"] == {"path": "/proc", "type": "Directory"}
 

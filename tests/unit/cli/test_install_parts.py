@@ -5,11 +5,10 @@ That they fit together and to a real API server is for the tests with one.
 
 from __future__ import annotations
 
-import asyncio
 import json
-from http import HTTPStatus
 
 import pytest
+from install_api import Client, Cluster, run
 
 from network_mapper.cli.deploy import apply, find, manifests, namespace, options, remove, rollout
 from network_mapper.cli.deploy.find import Installation
@@ -17,47 +16,10 @@ from network_mapper.cli.deploy.manifests import Options
 from network_mapper.cli.deploy.session import Api, DeniedError
 from network_mapper.cli.errors import CliError
 from network_mapper.cli.upgrade import _numbers, choose
-from network_mapper.kube.client import Answer
 
 LEVELS = {f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "audit", "warn")}
 ENFORCE = "pod-security.kubernetes.io/enforce"
 OURS = {"app.kubernetes.io/managed-by": "network-mapper"}
-
-
-class Client:
-    """Answers requests in turn, and keeps them."""
-
-    def __init__(self, *answers: tuple[int, object] | tuple[int, object, dict[str, str]]) -> None:
-        self.answers = list(answers)
-        self.asked: list[tuple[str, str, dict[str, str], object]] = []
-
-    async def request(self, method, path, params=None, _headers=None, body=b""):
-        self.asked.append((method, path, dict(params or {}), json.loads(body) if body else None))
-        status, content, *more = self.answers.pop(0)
-        return Answer(status, more[0] if more else {}, json.dumps(content).encode())
-
-
-class Cluster:
-    """An API that has objects by path, and refuses what it is told to."""
-
-    def __init__(self, **objects: object) -> None:
-        self.objects = objects
-        self.lists: dict[str, list[object]] = {}
-        self.forbidden: set[str] = set()
-
-    async def get(self, path):
-        if path in self.forbidden:
-            raise DeniedError("no", HTTPStatus.FORBIDDEN, "Forbidden", [])
-        return self.objects.get(path)
-
-    async def list(self, path, **_):
-        if path in self.forbidden:
-            raise DeniedError("no", HTTPStatus.FORBIDDEN, "Forbidden", [])
-        return self.lists.get(path, [])
-
-
-def run(work):
-    return asyncio.run(work)
 
 
 # The API
@@ -373,6 +335,11 @@ def test_sniffers_run_when_the_new_ones_do_on_all_nodes():
     assert not told("DaemonSet", ALL | {"numberAvailable": 1}).done
     assert not told("DaemonSet", ALL | {"updatedNumberScheduled": 1}).done
     assert told("DaemonSet", ALL | {"updatedNumberScheduled": 1}).text == "1 of 2 sniffers ready"
+
+
+def test_sniffers_that_nobody_has_counted_yet_do_not_run():
+    assert not told("DaemonSet", {}, seen=0).done
+    assert told("DaemonSet", {}).done  # no node takes one
 
 
 @pytest.mark.parametrize(("kind", "status"), [("Deployment", READY), ("DaemonSet", ALL)])
