@@ -54,11 +54,18 @@ class Pods:
 
     def connect(self, address: str, count: int) -> None:
         for name, script in ((self.server, SERVER), (self.client, CLIENT)):
-            command = ["ip", "netns", "exec", name, sys.executable, "-c", script, address, str(count)]
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            self._processes.append(process)
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
+            self._run(name, script, address, count)
+
+    def bystander(self) -> None:
+        """One more process beside the client, which does nothing."""
+        self._run(self.client, CLIENT, "", 0)
+
+    def _run(self, name: str, script: str, address: str, count: int) -> None:
+        command = ["ip", "netns", "exec", name, sys.executable, "-c", script, address, str(count)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
 
     def remove(self) -> None:
         for process in self._processes:
@@ -98,6 +105,15 @@ def test_a_connection_made_before_the_start_is_found_at_its_client_only(pods, cl
     pods.connect(server, 3)
     tables = SocketTables()
     assert of_pods(tables.drain(now())) == [(Kind.SOCKETS, client, server, 8080, 3)]
+    tables.close()
+
+
+def test_a_namespace_is_read_once_for_all_its_processes(pods):
+    pods.make()
+    pods.connect("10.213.77.2", 3)
+    pods.bystander()
+    tables = SocketTables()
+    assert of_pods(tables.drain(now())) == [(Kind.SOCKETS, "10.213.77.1", "10.213.77.2", 8080, 3)]
     tables.close()
 
 
