@@ -7,6 +7,7 @@ differences, so buckets can be added up in any order; an edge's row holds its to
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import sqlite3
 import uuid
@@ -148,7 +149,8 @@ class Database:
         if code == sqlite3.SQLITE_READONLY:
             return f"{self.path} is read-only: give a writable path with --store"
         if code == sqlite3.SQLITE_CANTOPEN:
-            return f"{self.path} cannot be opened: the folder must exist and be writable (--store)"
+            who = f" by user {os.getuid()}" if hasattr(os, "getuid") else ""  # volumes of some kinds heed no fsGroup
+            return f"{self.path} cannot be opened: the folder must exist and be writable{who} (--store)"
         if code == sqlite3.SQLITE_FULL:
             return f"{self.path} cannot grow: the disk is full, or the file as large as it may be (--store-max-bytes)"
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

@@ -1,5 +1,6 @@
 """Opening the map's file: ours, new, or refused with a sentence that helps."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def test_a_newer_schema_is_refused(tmp_path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(StoreError, match="folder must exist"):
+    with pytest.raises(StoreError, match=rf"folder must exist and be writable by user {os.getuid()} \(--store\)"):
         Database(str(tmp_path / "missing" / "map.db"))
 
 
