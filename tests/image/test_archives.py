@@ -93,7 +93,7 @@ def test_few_derived_images_are_kept(own_cache, base, monkeypatch):
     for number in range(image.KEPT_LAYERED + 2):
         image.layered(base, f"example.test/upper:{number}", {})
     left = list((image_cache.folder() / "layered").iterdir())
-    assert len([path for path in left if path.is_dir()]) == image.KEPT_LAYERED
+    assert len([path for path in left if path.is_dir()]) == image.KEPT_LAYERED < 20
     assert len(left) == 2 * image.KEPT_LAYERED
 
 

@@ -251,6 +251,7 @@ def test_pods_with_the_same_problem_are_told_together():
 def test_many_nodes_are_counted():
     many = [Problem("sniffers", "ends", "Look", (f"s-{n}",), (f"node-{n}",)) for n in range(50)]
     assert diagnose.gather(many)[0].text == "sniffers on node-0, node-1, node-2 and 47 more: ends. Look"
+    assert diagnose.gather(many[:3])[0].text == "sniffers on node-0, node-1, node-2: ends. Look"
 
 
 def test_words_of_others_cannot_flood_the_terminal():

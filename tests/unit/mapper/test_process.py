@@ -18,6 +18,8 @@ from mapper_process import MapperProcess
 from prometheus_client.parser import text_string_to_metric_families
 
 from network_mapper.http_client import HttpClient
+from network_mapper.mapper import run
+from network_mapper.mapper.settings import MapperSettings
 from network_mapper.wire.report import JSON, Client, Flow, Report
 
 
@@ -380,6 +382,17 @@ def test_what_it_cannot_start_with_is_one_line(tmp_path, options, says):
     assert last.startswith("Error: ")
     assert says in last
     assert "Traceback" not in done.stderr
+
+
+def test_what_does_not_fit_into_memory_is_put_beside_the_map(tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(run, "load", lambda *_, **__: None)
+    monkeypatch.setattr(run, "find_access", lambda *_: None)
+    monkeypatch.setattr(run, "keep_temporary_files_beside", called.append)
+    store = str(tmp_path / "no-folder" / "map.db")
+    with pytest.raises(run.StartError, match="cannot be opened"):
+        run.run(MapperSettings(store=store))
+    assert called == [store]
 
 
 def test_two_mappers_do_not_share_a_socket(make, tmp_path):
