@@ -204,9 +204,8 @@ def _listen_for_scrapes(place: str) -> list[socket.socket]:
     host, port = host_and_port(place)
     if not port:
         return []
-    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        return [_listen_tcp(address)]
+        return [_listen_tcp(f"{host}:{port}")]
     except OSError as error:
         raise StartError(f"cannot serve metrics on {place}: {error}; choose another --metrics-port") from None
 

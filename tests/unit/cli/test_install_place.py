@@ -5,18 +5,22 @@ That it fits together with a real API server is for the tests with one.
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
+from types import SimpleNamespace
 
 import click
 import pytest
 from install_api import Cluster, Recorded, run
 
+from network_mapper.cli import uninstall
 from network_mapper.cli.deploy import manifests, place, rollout, watching
 from network_mapper.cli.deploy.diagnose import Problem
 from network_mapper.cli.deploy.manifests import Options
 from network_mapper.cli.deploy.rollout import Part, Step
 from network_mapper.cli.deploy.session import DeniedError
 from network_mapper.cli.errors import CliError
+from network_mapper.cli.sources import open as sources
 from network_mapper.kube.errors import UnreachableError
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -301,3 +305,50 @@ def test_pods_of_both_parts_and_of_nobody_else_are_waited_for_when_they_go(clust
         "app.kubernetes.io/part-of=network-mapper,app.kubernetes.io/instance=network-mapper,"
         "app.kubernetes.io/component in (mapper, sniffer)"
     )
+
+
+# First reports, and the end of a namespace
+
+
+def test_a_sniffer_has_reported_when_it_is_connected(monkeypatch):
+    def sniffer(*, connected):
+        return SimpleNamespace(connected=connected)
+
+    looks = [
+        [sniffer(connected=False)] * 2,
+        [sniffer(connected=True), sniffer(connected=False)],
+        [sniffer(connected=True)] * 2,
+    ]
+    answers = iter(looks)
+    source = SimpleNamespace(status=lambda: SimpleNamespace(sniffers=next(answers)))
+    monkeypatch.setattr(watching, "POLL", 0.0)
+    monkeypatch.setattr(sources, "open_source", lambda _: contextlib.nullcontext(source))
+    assert watching.first_reports("", "", "maps", 2, 30) == 2
+    assert list(answers) == []
+
+
+def test_a_namespace_that_goes_already_is_not_removed_again(session):
+    meta = {"name": "maps", "labels": {"app.kubernetes.io/managed-by": "network-mapper"}}
+    session.api.objects[NAMESPACE] = {"metadata": meta}
+    assert uninstall._removable(session, "maps") is not None
+    session.api.objects[NAMESPACE] = {"metadata": {**meta, "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    assert uninstall._removable(session, "maps") is None
+    del session.api.objects[NAMESPACE]
+    assert uninstall._removable(session, "maps") is None
+
+
+@pytest.mark.parametrize(
+    ("phase", "used"), [("Running", True), ("Pending", True), ("Succeeded", False), ("Failed", False)]
+)
+def test_a_namespace_where_somebody_elses_pod_runs_is_not_removed(session, phase, used):
+    meta = {"name": "maps", "labels": {"app.kubernetes.io/managed-by": "network-mapper"}}
+    session.api.objects[NAMESPACE] = {"metadata": meta}
+    session.api.lists["/api/v1/namespaces/maps/pods"] = [
+        {"metadata": {"name": "ours", "labels": {"app.kubernetes.io/part-of": "network-mapper"}}},
+        {"metadata": {"name": "theirs"}, "status": {"phase": phase}},
+    ]
+    if used:
+        with pytest.raises(CliError, match=r"has pods of others \(theirs\)"):
+            uninstall._removable(session, "maps")
+    else:
+        assert uninstall._removable(session, "maps") is not None

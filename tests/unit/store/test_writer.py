@@ -148,7 +148,6 @@ def quick(monkeypatch):
     monkeypatch.setattr(writer, "_TRY_AGAIN", 0.02)
 
 
-@pytest.mark.usefixtures("quick")
 def test_a_store_that_failed_is_found_to_work_again_though_nothing_is_sent(path, caplog):
     caplog.set_level(logging.INFO)
     small = Owner(path, max_bytes=600_000)
@@ -185,10 +184,15 @@ def test_a_store_that_fails_and_works_in_turn_does_not_fill_the_log(path, caplog
     assert small.writer.close(5)
 
 
-def test_a_trial_that_fails_leaves_the_store_as_it_was(path):
-    database = Database(path, sync="normal", max_bytes=200_000)
-    with pytest.raises(sqlite3.OperationalError, match="full"):
+@pytest.mark.parametrize("refused", [sqlite3.SQLITE_INSERT, sqlite3.SQLITE_DELETE, sqlite3.SQLITE_UPDATE])
+def test_a_trial_that_fails_leaves_the_store_as_it_was(path, refused):
+    database = Database(path)
+    database.connection.set_authorizer(
+        lambda action, *_: sqlite3.SQLITE_DENY if action == refused else sqlite3.SQLITE_OK
+    )
+    with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
         writer._try_to_write(database.connection)
+    database.connection.set_authorizer(None)
     assert not database.connection.in_transaction
     assert list(database.journal()) == []
     database.close()
