@@ -15,6 +15,7 @@ from network_mapper.cli.deploy.find import Installation
 from network_mapper.cli.deploy.manifests import Options
 from network_mapper.cli.deploy.session import Api, DeniedError
 from network_mapper.cli.errors import CliError
+from network_mapper.cli.install import _refuse_change, refuse_others
 from network_mapper.cli.upgrade import _numbers, choose
 
 LEVELS = {f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "audit", "warn")}
@@ -306,6 +307,46 @@ def test_one_of_ours_is_chosen_though_helm_has_another():
     assert choose(found, "", "here", "upgrade") == found[1]
     with pytest.raises(CliError, match="helm upgrade rel -n a"):
         choose(found, "a", "here", "upgrade")
+
+
+def ours(where, **more):
+    return Installation(where, "network-mapper", options=Options(), version="1.0", **more)
+
+
+@pytest.mark.parametrize(
+    ("found", "allow", "refused"),
+    [
+        ([], False, ""),
+        ([ours("maps")], False, ""),
+        ([ours("first"), ours("maps")], False, ""),
+        ([ours("first")], False, "network-mapper is in namespace first of here already"),
+        ([ours("first")], True, ""),
+        ([Installation("maps", "Helm", "rel")], True, "helm upgrade rel … -n maps"),
+        ([Installation("maps", "")], True, "Change it in the way in which it was installed"),
+    ],
+)
+def test_beside_or_over_something_else_nothing_is_installed_by_chance(found, allow, refused):
+    if refused:
+        with pytest.raises(CliError, match=refused):
+            refuse_others(found, "maps", "here", allow_second=allow)
+    else:
+        refuse_others(found, "maps", "here", allow_second=allow)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "version", "refused"),
+    [
+        (Options(), "1.0", ""),
+        (Options(), "1.1", r"version 1\.0 is in namespace maps already"),
+        (Options("sockets"), "1.0", r"with other options \(profile default\)"),
+    ],
+)
+def test_a_second_install_changes_nothing_that_upgrade_should(wanted, version, refused):
+    if refused:
+        with pytest.raises(CliError, match=refused):
+            _refuse_change(ours("maps"), wanted, version)
+    else:
+        _refuse_change(ours("maps"), wanted, version)
 
 
 # How far it is
