@@ -282,6 +282,10 @@ def test_notes_warn_where_a_storage_class_does_not_exist(installed, namespace):
     assert 'no storage class "gone" (it has: none)' in notes
 
 
+def test_notes_are_silent_where_no_storage_class_is_wanted(installed, namespace):
+    assert "storage class" not in installed(namespace, "--set", "persistence.enabled=true,persistence.storageClass=-")
+
+
 def test_two_installations_live_side_by_side_and_the_second_is_told(installed, namespace, other_namespace):
     assert "another installation" not in installed(namespace)
     notes = installed(other_namespace)

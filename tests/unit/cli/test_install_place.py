@@ -15,6 +15,7 @@ from install_api import Cluster, Recorded, run
 
 from network_mapper.cli import uninstall
 from network_mapper.cli.deploy import manifests, place, rollout, watching
+from network_mapper.cli.deploy import session as sessions
 from network_mapper.cli.deploy.diagnose import Problem
 from network_mapper.cli.deploy.manifests import Options
 from network_mapper.cli.deploy.rollout import Part, Step
@@ -352,3 +353,20 @@ def test_a_namespace_where_somebody_elses_pod_runs_is_not_removed(session, phase
             uninstall._removable(session, "maps")
     else:
         assert uninstall._removable(session, "maps") is not None
+
+
+@pytest.mark.parametrize("delete_data", [False, True])
+def test_who_may_not_read_claims_cannot_remove_the_map_and_is_told_so(session, monkeypatch, delete_data):
+    labels = {"app.kubernetes.io/managed-by": "network-mapper", "app.kubernetes.io/version": "1.0"}
+    found = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "m", "namespace": "maps", "uid": "u"}}
+    found["metadata"]["labels"] = labels
+    session.api.lists["/apis/apps/v1/deployments"] = session.api.lists["/apis/apps/v1/namespaces/maps/deployments"] = [
+        found
+    ]
+    session.api.forbidden.add("/api/v1/namespaces/maps/persistentvolumeclaims")
+    monkeypatch.setattr(sessions, "Session", lambda *_: contextlib.nullcontext(session))
+    asked = {"yes": True, "delete_namespace": False, "wait": False, "timeout": 1000, "output": "text"}
+    where = {"namespace": "maps", "mapper_namespace": "", "kubeconfig": "", "context": ""}
+    with pytest.raises(DeniedError) if delete_data else contextlib.nullcontext():
+        uninstall.command.callback(delete_data=delete_data, **asked, **where)
+    assert bool(session.api.of("delete")) != delete_data
