@@ -23,6 +23,8 @@ DNS_SERVICES: Final = frozenset((("kube-dns", "kube-system"), ("dns-default", "o
 """Names and namespaces of the Service that cluster DNS has: by the Kubernetes DNS specification, and on OpenShift."""
 DNS_NAMESPACES: Final = frozenset(namespace for _, namespace in DNS_SERVICES)
 """Where the servers behind it run, and the other Services that distributions give them."""
+CONTROL_PLANE: Final = Service("kubernetes", "default")
+"""What the API server is on the map."""
 
 
 class Outcome(enum.IntEnum):
@@ -143,13 +145,16 @@ def doors(pair: Pair) -> list[Edge]:
 def is_routine(edge: Edge, own: Collection[Peer] = ()) -> bool:
     """Whether lists leave an edge out unless asked: cluster DNS, clients that are nodes or outside, our own traffic.
 
-    Every pod asks the cluster DNS, and every node probes its pods, so these edges say nothing about an application.
+    Every pod asks the cluster DNS, and every node probes its pods, so these edges say nothing about an application. No
+    more does the API server that asks a kubelet for logs, or for a port-forward such as that of the list itself.
 
     Args:
         edge: To judge.
         own: Workloads that are parts of this program (`MapDocument.own`).
     """
     if isinstance(edge.client, Node | External) or edge.client in own or edge.server in own:
+        return True
+    if edge.client == CONTROL_PLANE and isinstance(edge.server, Node):
         return True
     return _is_cluster_dns(edge)
 

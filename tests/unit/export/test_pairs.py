@@ -97,6 +97,13 @@ def test_other_ports_of_its_servers_are_not_routine():
     assert not routine(DNS, None, 9153)
 
 
+def test_what_the_api_server_asks_of_kubelets_is_routine_and_its_other_calls_are_not():
+    api = Service("kubernetes", "default")
+    assert routine(Node("node-a"), None, 10250, api)
+    assert not routine(Workload("webhook", "shop", "Deployment"), ServiceRef("webhook", "shop"), 443, api)
+    assert not routine(Node("node-a"), None, 10250)
+
+
 def test_our_own_traffic_is_routine_at_either_end():
     mapper, prober = Workload("mapper", "nm", "Deployment"), Workload("prober", "shop", "Pod")
     edges = [Edge(mapper, prober, None, 80, "tcp", 1), Edge(prober, mapper, None, 80, "tcp", 1)]
