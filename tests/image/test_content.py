@@ -162,6 +162,12 @@ def test_each_debian_package_is_named_where_scanners_look(root):
     assert 'VERSION_ID="12"' in (root / "etc/os-release").read_text()
 
 
+def test_this_project_is_known_to_python_and_brings_its_licence(root):
+    (metadata,) = (root / rootfs.SITE).glob("network_mapper-*.dist-info")
+    assert f"Version: {rootfs.version()}\n" in (metadata / "METADATA").read_text()
+    assert (metadata / "licenses" / "LICENSE").read_bytes() == (rootfs.ROOT / "LICENSE").read_bytes()
+
+
 def test_each_debian_package_brings_its_copyright(root):
     assert {file.parent.name for file in (root / "usr/share/doc").glob("*/copyright")} == set(packages.PACKAGES)
 
