@@ -181,14 +181,14 @@ def test_a_retry_after_of_a_day_is_cut_to_five_minutes(greeted):
     assert greeted.reporter.wait(5000) == 300_000
 
 
-def test_the_back_off_doubles_up_to_five_seconds(greeted):
+def test_the_back_off_doubles_up_to_three_seconds(greeted):
     greeted.reporter.feed([seen()], 1)
     greeted.ask(1)
     waits = []
     for _ in range(12):
         greeted.reporter.failed(TimeoutError(), 0)
         waits.append(greeted.reporter.wait(0))
-    longest = [500, 1000, 2000, 4000, *[5000] * 8]
+    longest = [500, 1000, 2000, *[3000] * 9]
     assert all(most / 2 <= wait <= most for wait, most in zip(waits, longest, strict=True))
     assert len(set(waits)) > 8
 
