@@ -81,6 +81,13 @@ def test_the_container_file_says_what_the_image_says(amd64):
     assert re.findall(r'^ENTRYPOINT \["(.+)"\]$', last, re.MULTILINE) == config["Entrypoint"]
 
 
+def test_the_date_that_is_asked_for_reaches_the_step_that_writes_it_and_no_earlier_one():
+    text = (image_cache.BUILDER / "Containerfile").read_text()
+    before, _, after = text.partition("ARG SOURCE_DATE_EPOCH\n")
+    assert "rootfs.py base" in before  # which is kept when the date alone differs
+    assert "rootfs.py project" in after
+
+
 def test_a_container_engine_is_given_what_the_image_is_made_from_and_no_more():
     lines = (image.ROOT / ".dockerignore").read_text().splitlines()
     assert lines[1] == "*"

@@ -370,3 +370,12 @@ def test_who_may_not_read_claims_cannot_remove_the_map_and_is_told_so(session, m
     with pytest.raises(DeniedError) if delete_data else contextlib.nullcontext():
         uninstall.command.callback(delete_data=delete_data, **asked, **where)
     assert bool(session.api.of("delete")) != delete_data
+
+
+def test_what_does_not_go_in_time_is_named(session, monkeypatch):
+    monkeypatch.setattr(uninstall, "_POLL", 0.0)
+    session.api.lists["/api/v1/namespaces/maps/pods"] = [{"metadata": {"name": f"pod-{n}"}} for n in range(6)]
+    with pytest.raises(CliError, match=r"still there after 0\.05 s: pod/pod-0, .* pod/pod-4, …\. .* -n maps get all"):
+        uninstall._wait(session, [], "maps", 0.05)
+    session.api.lists.clear()
+    uninstall._wait(session, [], "maps", 0.05)
