@@ -319,7 +319,8 @@ def test_notes_name_sniffers_of_the_otterize_network_mapper(installed, control_p
     ("option", "words"),
     [
         ("mapper.service.type=LoadBalancer", "Whoever reaches it can read the map and reset it"),
-        ("sniffer.healthPort=57921", "sniffer.healthPort is 57921"),
+        ("sniffer.healthPort=30000", "sniffer.healthPort is 30000"),
+        ("sniffer.healthPort=60999", "sniffer.healthPort is 60999"),
         ("rbac.create=false", "somebody has to let the service account network-mapper"),
         ("compat.otterize=true", "finds this mapper too with --mapper-namespace"),
         ("sniffer.enabled=false", "There are no sniffers in this release"),

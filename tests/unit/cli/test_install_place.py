@@ -379,3 +379,18 @@ def test_what_does_not_go_in_time_is_named(session, monkeypatch):
         uninstall._wait(session, [], "maps", 0.05)
     session.api.lists.clear()
     uninstall._wait(session, [], "maps", 0.05)
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_removing_is_waited_for_unless_that_is_not_wanted(session, monkeypatch, wait):
+    waited = []
+    monkeypatch.setattr(uninstall, "_wait", lambda *asked: waited.append(asked[3]))
+    monkeypatch.setattr(sessions, "Session", lambda *_: contextlib.nullcontext(session))
+    labels = {"app.kubernetes.io/managed-by": "network-mapper"}
+    meta = {"name": "m", "namespace": "maps", "uid": "u", "labels": labels}
+    found = [{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta}]
+    session.api.lists = {f"/apis/apps/v1/{where}deployments": found for where in ("", "namespaces/maps/")}
+    asked = {"yes": True, "delete_data": False, "delete_namespace": False, "timeout": 1500, "output": "text"}
+    where = {"namespace": "maps", "mapper_namespace": "", "kubeconfig": "", "context": ""}
+    uninstall.command.callback(wait=wait, **asked, **where)
+    assert waited == ([1.5] if wait else [])
