@@ -16,11 +16,10 @@ from harness.parts import Parts, disk, lost
 from harness.release import Release
 from harness.town import View
 
-CHECKPOINT = 2  # seconds
+WRITTEN = 2  # seconds after which a few edges are on the volume
 VALUES = {
     "persistence": {"enabled": True, "storageClass": "-"},
     "sniffer": {"healthPort": 19602, "settings": {"repeatInterval": 3}},
-    "mapper": {"settings": {"checkpointInterval": CHECKPOINT}},
 }
 HOME = "node1"  # of the disk, and so of the mapper
 OTHER = "node2"
@@ -195,7 +194,7 @@ def test_node_of_the_mapper_that_is_lost_and_comes_back_brings_the_map_back(clus
     boots = view.boots()
     # Reports that came after the last checkpoint are applied again, to the cluster as it is then: pods of a node that
     # was lost have other addresses, so what these were is known of the checkpoint alone.
-    time.sleep(CHECKPOINT + 1)
+    time.sleep(WRITTEN)
     with lost(cluster, HOME):
         town.call(OTHER, OTHER, 3)
     town.wait_ready()

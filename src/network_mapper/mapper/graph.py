@@ -193,6 +193,11 @@ class Graph:
             entry.samples += 1
             self._samples.append(sample)
 
+    @property
+    def pending(self) -> int:
+        """How many edges and buckets the next `take_changes` has."""
+        return len(self._new) + len(self._dirty) + len(self._sealed)
+
     def take_changes(self) -> Changes:
         """Everything since the last call; the caller writes it or gives it back."""
         buckets = self._sealed

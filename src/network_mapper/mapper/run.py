@@ -52,6 +52,15 @@ _GRACE = 2
 """Seconds that requests may take to end after SIGTERM; the last checkpoint has what is left of five."""
 
 
+_LOOKS = 10
+"""How often in each interval it is looked whether only a few edges changed."""
+
+_FEW_CHANGES = 2_000
+"""So few are written at the next look.
+
+After a crash the journal is applied to the cluster as it is then. What is written stays with whom it was.
+"""
+
 _FORGET_INTERVAL = 5
 """Seconds between two looks at which of the dead can be forgotten."""
 
@@ -319,7 +328,10 @@ async def _retry_what_waits(state: State) -> None:
 
 async def _checkpoints(settings: MapperSettings, state: State, writer: Writer) -> None:
     while True:
-        await asyncio.sleep(settings.checkpoint_interval)
+        for _ in range(_LOOKS):
+            await asyncio.sleep(settings.checkpoint_interval / _LOOKS)
+            if 0 < state.pending <= _FEW_CHANGES:
+                break
         with contextlib.suppress(StoreUnavailableError):  # the writer has logged it, and readiness says so
             await state.checkpoint(writer, clock())
 

@@ -48,7 +48,9 @@ class MapperSettings(msgspec.Struct):
     ] = "full"
     store_max_bytes: Annotated[int, setting("Bound on the file's size; 0 for none.", "BYTES"), msgspec.Meta(ge=0)] = 0
     checkpoint_interval: Annotated[
-        float, seconds("Seconds between two writes of the changed edges."), msgspec.Meta(ge=0.05, le=3600)
+        float,
+        seconds("Seconds between two writes of the changed edges; a few are written after a tenth of that."),
+        msgspec.Meta(ge=0.05, le=3600),
     ] = 10.0
 
     cluster_domain: Annotated[

@@ -140,6 +140,12 @@ class State:
         """Rows that wait for their clients to be told of (`waiting`)."""
         return self._merger.room.rows
 
+    @property
+    def pending(self) -> int:
+        """About how many rows the next checkpoint would write; that nodes spoke is not among them."""
+        room = self._merger.room
+        return self.graph.pending + (room.rows if room.changed else 0)
+
     def retry(self, now: int) -> None:
         """Merge the rows whose clients are told of by now."""
         for waiting in self._merger.room.take_due():

@@ -77,6 +77,33 @@ def test_killed_at_any_moment_the_map_equals_what_was_answered(make):
     assert buckets == answered == 160
 
 
+def test_few_edges_are_soon_on_disk_and_stay_with_whom_they_were_though_the_cluster_changed_meanwhile(make):
+    mapper = make()
+    mapper.report(report(1, 3))
+    with contextlib.closing(sqlite3.connect(mapper.store)) as store:
+        deadline = time.monotonic() + 8  # of the ten seconds of the interval
+        while not store.execute("SELECT 1 FROM edges").fetchall():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    mapper.stop(signal.SIGKILL)
+    file = mapper.folder / "cluster" / "all.json"
+    cluster = json.loads(file.read_text())
+    cluster["items"] = [item for item in cluster["items"] if item["kind"] != "Pod"]
+    file.write_text(json.dumps(cluster))
+    mapper.start()
+    assert mapper.counts() == {("web", "db", 5432): 3}
+
+
+def test_many_edges_wait_for_the_interval(make):
+    mapper = make()
+    flows = [Flow("10.96.0.5", port, "tcp", 1, -200, -100, "10.0.1.2", 8080) for port in range(1000, 3100)]
+    many = Report("node-a", "boot", 1, now(), started=now() - 1000, clients=[Client("10.0.0.1", connections=flows)])
+    assert mapper.report(many)[0] == 200
+    time.sleep(2.5)
+    with contextlib.closing(sqlite3.connect(mapper.store)) as store:
+        assert store.execute("SELECT count(*) FROM edges").fetchone() == (0,)
+
+
 def test_a_restart_does_not_count_the_other_nodes_sighting(make):
     mapper = make()
     mapper.report(report(1, node="node-a"))
