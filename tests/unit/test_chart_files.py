@@ -50,7 +50,7 @@ def test_the_default_of_every_setting_is_one_that_the_schema_takes(component):
     shown = re.findall(r"^  #   (\w+): (.*)$", chart.settings_comment(component), re.MULTILINE)
     settings = {key: yaml.safe_load(value) for key, value in shown}
     assert settings.keys() == chart.settings(component).keys()
-    jsonschema.validate({component: {"settings": settings}}, SCHEMA)
+    jsonschema.validate({**VALUES, component: {**VALUES[component], "settings": settings}}, SCHEMA)
 
 
 def walked(schema, place=""):
