@@ -186,7 +186,7 @@ def test_an_owner_that_may_not_be_read_is_told_with_its_grant(run, live, new_api
             assert any("cronjobs.batch may not be read" in line for line in lines)
             assert any(GRANT in line and "rollouts.argoproj.io may not be read" in line for line in lines)
             await asyncio.sleep(1500)
-            assert 22 <= len(api.asked("rollouts")) <= 29
+            assert 45 <= len(api.asked("rollouts")) <= 56
             api.forbidden.clear()
             await asyncio.sleep(67)
             assert cluster.sink.names("Rollout.argoproj.io") == ["web"]

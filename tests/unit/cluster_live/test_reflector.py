@@ -433,7 +433,7 @@ def test_a_refusal_is_remembered_and_rarely_tried_again(run, follow, new_api, ma
         async with follow(api, REPLICASETS) as one:
             await asyncio.sleep(1000)
             assert one.reflector.state is State.FORBIDDEN
-            assert 15 <= len(api.requests) <= 20
+            assert 30 <= len(api.requests) <= 38
             api.forbidden.clear()
             api.put("replicasets", make_pod("rs"))
             await asyncio.sleep(67)
