@@ -64,9 +64,9 @@ def test_status_tells_of_a_namespace_that_refuses_the_sniffers_until_it_does_not
 
 def test_status_tells_how_many_sniffers_are_wanted_there_and_ready(control_plane, namespace, mapper, sniffers):
     numbers = {"desiredNumberScheduled": 3, "currentNumberScheduled": 2, "numberReady": 1, "numberMisscheduled": 0}
-    control_plane.admin.set_status(sniffers, numbers)
 
     def told():
+        control_plane.admin.set_status(sniffers, numbers)  # again and again: the controller counts as well
         sets = mapper.get("/api/v1/status")["installation"]["sniffer_sets"]
         return [(one["desired"], one["scheduled"], one["ready"]) for one in sets if one["namespace"] == namespace]
 
