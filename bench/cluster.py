@@ -27,11 +27,12 @@ import image  # noqa: E402  found through the line above
 import image_archive  # noqa: E402
 import kubernetes  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
+from harness.door import MapperDoor  # noqa: E402
 from harness.parts import Parts  # noqa: E402
 from harness.release import Release  # noqa: E402
 from harness.workloads import image as workload_image  # noqa: E402
 from harness.workloads.manifests import Image  # noqa: E402
-from harness.workloads.scene import MapperDoor, Scene  # noqa: E402
+from harness.workloads.scene import Scene  # noqa: E402
 
 from network_mapper.model import Workload  # noqa: E402
 from network_mapper.testing import sandbox  # noqa: E402
@@ -48,8 +49,7 @@ NAMES = ("mapper", "sniffer on node1", "sniffer on node2")
 
 def first_edge(release: Release) -> MapperDoor:
     """Wait for the first edge of the map."""
-    service = release.cluster.admin.get("services", release.namespace, "network-mapper")
-    door = MapperDoor(f"http://{service['spec']['clusterIP']}:9090")
+    door = MapperDoor.of(release)
     while True:
         try:
             edges = door.map().edges

@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 import pytest
 import yaml
+from harness.door import MapperDoor
 from harness.parts import Parts
 from harness.release import Release
 from harness.workloads import cases, judge
 from harness.workloads import image as workload_image
 from harness.workloads.boutique import boutique
 from harness.workloads.manifests import Image
-from harness.workloads.scene import NEW_EDGES, MapperDoor, Scene
+from harness.workloads.scene import NEW_EDGES, Scene
 
 from network_mapper.model import Workload
 from network_mapper.testing.truth import Numbers, label
@@ -71,8 +72,7 @@ def installed(cluster, product):
     """The product with the chart's default values."""
     began = time.monotonic()
     with Release(cluster, NAMESPACE) as release:
-        service = cluster.admin.get("services", NAMESPACE, "network-mapper")
-        door = MapperDoor(f"http://{service['spec']['clusterIP']}:9090")
+        door = MapperDoor.of(release)
 
         def first_edge():
             try:

@@ -13,18 +13,15 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-import msgspec
-
+from harness.door import MapperDoor
 from harness.processes import HarnessError
 from harness.workloads import image as workload_image
 from harness.workloads import judge, manifests
 from harness.workloads.manifests import Pods
 from harness.workloads.running import Workloads
-from network_mapper.http_client import HttpClient
 from network_mapper.model import Workload
 from network_mapper.testing import truth
 from network_mapper.testing.truth import Numbers, TrueEdge
-from network_mapper.wire.api import MapDocument, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -189,7 +186,7 @@ class Town:
             process.communicate(timeout=10)
 
 
-class View:
+class View(MapperDoor):
     """What the mapper of a release shows of a town, asked at its Service.
 
     Args:
@@ -198,24 +195,8 @@ class View:
     """
 
     def __init__(self, release: Release, town: Town) -> None:
+        super().__init__(MapperDoor.of(release).url)
         self.release, self.town = release, town
-        service = release.cluster.admin.get("services", release.namespace, "network-mapper")
-        self.url = f"http://{service['spec']['clusterIP']}:9090"
-
-    def map(self) -> MapDocument:
-        """The whole map."""
-        return self._ask("/api/v1/map", MapDocument)
-
-    def status(self) -> Status:
-        """The mapper's status."""
-        return self._ask("/api/v1/status", Status)
-
-    def _ask(self, path: str, shape: type[msgspec.Struct]) -> MapDocument | Status:
-        with HttpClient(self.url, 5.0) as client:
-            answer = client.request("GET", path)
-        if answer.status != 200:
-            raise ConnectionError(f"{path}: {answer.status} {answer.body[:300]!r}")
-        return msgspec.json.decode(answer.body, type=shape)
 
     def edges(self) -> list[Edge]:
         """The edges between workloads of the town."""

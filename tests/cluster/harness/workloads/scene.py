@@ -11,20 +11,17 @@ import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-import msgspec
-
 from harness.workloads import cases, judge, manifests
 from harness.workloads.boutique import boutique
 from harness.workloads.judge import Row
 from harness.workloads.running import Workloads
-from network_mapper.http_client import HttpClient
 from network_mapper.testing.truth import TrueEdge, label
-from network_mapper.wire.api import MapDocument, Status
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.cluster import Cluster
+    from harness.door import MapperDoor
     from harness.workloads.judge import Edges, Report
     from harness.workloads.manifests import Image
 
@@ -37,28 +34,6 @@ _NEW_PAUSE = 0.35
 _CRON = 90.0
 _POLL = 0.05
 _LATE = 10.0
-
-
-class MapperDoor:
-    """A mapper's REST interface."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-
-    def map(self) -> MapDocument:
-        """The whole map."""
-        return self._ask("/api/v1/map", MapDocument)
-
-    def status(self) -> Status:
-        """What the mapper says of itself."""
-        return self._ask("/api/v1/status", Status)
-
-    def _ask(self, path: str, shape: type[msgspec.Struct]) -> MapDocument | Status:
-        with HttpClient(self._url, 5.0) as client:
-            answer = client.request("GET", path)
-        if answer.status != 200:
-            raise ConnectionError(f"{path}: {answer.status} {answer.body[:300]!r}")
-        return msgspec.json.decode(answer.body, type=shape)
 
 
 class Scene:
