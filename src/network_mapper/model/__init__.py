@@ -7,6 +7,7 @@ from network_mapper.model.drops import Drop, Hop, Tally
 from network_mapper.model.edge import Edge, ServiceRef
 from network_mapper.model.observation import Kind, Observation
 from network_mapper.model.peers import Ambiguous, External, Node, Peer, Service, Workload
+from network_mapper.model.pods import PodRef, PodSighting
 
 __all__ = [
     "Ambiguous",
@@ -18,6 +19,8 @@ __all__ = [
     "Node",
     "Observation",
     "Peer",
+    "PodRef",
+    "PodSighting",
     "Service",
     "ServiceRef",
     "Tally",

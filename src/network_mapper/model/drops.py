@@ -14,12 +14,14 @@ from typing import Self
 class Hop(enum.StrEnum):
     """Where on its way an observation was dropped."""
 
+    KERNEL = "kernel"
     CAPTURE = "capture"
     FOLD = "fold"
     TRANSPORT = "transport"
     INTAKE = "intake"
     RESOLVE = "resolve"
     GRAPH = "graph"
+    STORE = "store"
 
 
 class Drop(enum.StrEnum):
@@ -29,6 +31,11 @@ class Drop(enum.StrEnum):
     unit: str
     text: str
 
+    @property
+    def is_loss(self) -> bool:
+        """Whether what is dropped should be in the map; the rest is no part of it, or is counted elsewhere."""
+        return self in _LOSSES
+
     def __new__(cls, value: str, hop: Hop, unit: str, text: str) -> Self:
         """Make a member whose value is its name on the wire."""
         member = str.__new__(cls, value)
@@ -36,7 +43,7 @@ class Drop(enum.StrEnum):
         member.hop, member.unit, member.text = hop, unit, text
         return member
 
-    RING_OVERFLOW = ("ring_overflow", Hop.CAPTURE, "packets", "the packet ring was full: raise --ring-size")
+    RING_OVERFLOW = ("ring_overflow", Hop.KERNEL, "packets", "the packet ring was full: raise --ring-size")
     PACKET_MALFORMED = ("packet_malformed", Hop.CAPTURE, "packets", "a packet's headers were cut short or inconsistent")
     FILE_DAMAGED = ("file_damaged", Hop.CAPTURE, "files", "a capture file ended early or contradicted itself")
     LINK_UNKNOWN = ("link_unknown", Hop.CAPTURE, "packets", "a capture file has a link type that is not understood")
@@ -70,8 +77,8 @@ class Drop(enum.StrEnum):
 
     FOLD_FULL = ("fold_full", Hop.FOLD, "observations", "too many different edges wait to be reported")
 
-    REPORT_REFUSED = ("report_refused", Hop.TRANSPORT, "rows", "the mapper refused a report for good")
-    STOPPED_UNSENT = ("stopped_unsent", Hop.TRANSPORT, "rows", "the sniffer stopped while no mapper answered")
+    REPORT_REFUSED = ("report_refused", Hop.TRANSPORT, "observations", "the mapper refused a report for good")
+    STOPPED_UNSENT = ("stopped_unsent", Hop.TRANSPORT, "observations", "the sniffer stopped while no mapper answered")
 
     REPORT_MALFORMED = ("report_malformed", Hop.INTAKE, "reports", "a report could not be decoded at all")
     REPORT_HELD_TOO_LONG = (
@@ -83,42 +90,68 @@ class Drop(enum.StrEnum):
     REPORT_SWITCHED_OFF = (
         "report_switched_off",
         Hop.INTAKE,
-        "rows",
+        "observations",
         "the mapper is set not to take this kind of evidence (--no-enable-dns, -tcp, -sockets)",
     )
     REPORT_REPEATED = ("report_repeated", Hop.INTAKE, "reports", "a report that was counted already came again")
-    ROW_MALFORMED = ("row_malformed", Hop.INTAKE, "rows", "a row had missing fields or wrong types")
-    ADDRESS_INVALID = ("address_invalid", Hop.INTAKE, "rows", "an address is empty, no address, or has a zone")
-    TIME_INVALID = ("time_invalid", Hop.INTAKE, "rows", "a time lies before 1970 or its span ends before it begins")
-    TIME_IN_FUTURE = ("time_in_future", Hop.INTAKE, "rows", "a time lies in the future: check the node's clock")
-    BEFORE_RESET = ("before_reset", Hop.INTAKE, "rows", "seen before the map was reset")
+    ROW_MALFORMED = ("row_malformed", Hop.INTAKE, "observations", "a row had missing fields or wrong types")
+    ADDRESS_INVALID = ("address_invalid", Hop.INTAKE, "observations", "an address is empty, no address, or has a zone")
+    TIME_INVALID = (
+        "time_invalid",
+        Hop.INTAKE,
+        "observations",
+        "a time lies before 1970 or its span ends before it begins",
+    )
+    TIME_IN_FUTURE = ("time_in_future", Hop.INTAKE, "observations", "a time lies in the future: check the node's clock")
+    BEFORE_RESET = ("before_reset", Hop.INTAKE, "observations", "seen before the map was reset")
 
-    LOOPBACK = ("loopback", Hop.RESOLVE, "rows", "a client that talks to itself over loopback makes no edge")
-    CLIENT_UNKNOWN = ("client_unknown", Hop.RESOLVE, "rows", "no pod or node had the client's address at that time")
-    CLIENT_IS_SERVICE = ("client_is_service", Hop.RESOLVE, "rows", "the client's address belongs to a service")
-    SERVER_UNKNOWN = ("server_unknown", Hop.RESOLVE, "rows", "nothing had the server's address at that time")
-    NAME_UNKNOWN = ("name_unknown", Hop.RESOLVE, "rows", "a name inside the cluster domain that is no service or pod")
+    LOOPBACK = ("loopback", Hop.RESOLVE, "observations", "a client that talks to itself over loopback makes no edge")
+    NEVER_SEEN = (
+        "never_seen",
+        Hop.RESOLVE,
+        "observations",
+        "an address of the cluster's own, and nobody told within a minute whose it was at that time",
+    )
+    CLIENT_UNKNOWN = (
+        "client_unknown",
+        Hop.RESOLVE,
+        "observations",
+        "no pod or node had the client's address at that time",
+    )
+    CLIENT_IS_SERVICE = ("client_is_service", Hop.RESOLVE, "observations", "the client's address belongs to a service")
+    SERVER_UNKNOWN = ("server_unknown", Hop.RESOLVE, "observations", "nothing had the server's address at that time")
+    NAME_UNKNOWN = (
+        "name_unknown",
+        Hop.RESOLVE,
+        "observations",
+        "a name inside the cluster domain that is no service or pod",
+    )
     HOSTNAME_MISMATCH = (
         "hostname_mismatch",
         Hop.RESOLVE,
-        "rows",
+        "observations",
         "the pod that had the address has another name than the reporter says",
     )
-    POD_UNKNOWN = ("pod_unknown", Hop.RESOLVE, "rows", "a watcher named a pod or an application that does not exist")
+    POD_UNKNOWN = (
+        "pod_unknown",
+        Hop.RESOLVE,
+        "observations",
+        "a watcher named a pod or an application that does not exist",
+    )
     NAMESPACE_EXCLUDED = (
         "namespace_excluded",
         Hop.RESOLVE,
-        "rows",
+        "observations",
         "one end is in a namespace that is left out (--excluded-namespaces)",
     )
     EXTERNAL_LEFT_OUT = (
         "external_left_out",
         Hop.RESOLVE,
-        "rows",
+        "observations",
         "one end is outside the cluster, and such edges are switched off (--no-capture-external)",
     )
-    BOTH_EXTERNAL = ("both_external", Hop.RESOLVE, "rows", "neither end belongs to the cluster")
-    SEEN_ELSEWHERE = ("seen_elsewhere", Hop.RESOLVE, "rows", "another node counts it: the client runs there")
+    BOTH_EXTERNAL = ("both_external", Hop.RESOLVE, "observations", "neither end belongs to the cluster")
+    SEEN_ELSEWHERE = ("seen_elsewhere", Hop.RESOLVE, "observations", "another node counts it: the client runs there")
 
     DETAILS_FULL = (
         "details_full",
@@ -126,7 +159,34 @@ class Drop(enum.StrEnum):
         "details",
         "an edge has as many paths, topics or actions as it may: the request is counted, its name is not kept",
     )
-    EDGES_FULL = ("edges_full", Hop.GRAPH, "rows", "the map holds as many edges as it may: raise --max-edges")
+    EDGES_FULL = ("edges_full", Hop.GRAPH, "observations", "the map holds as many edges as it may: raise --max-edges")
+
+
+_LOSSES = frozenset(
+    (
+        Drop.RING_OVERFLOW,
+        Drop.FILE_DAMAGED,
+        Drop.DNS_TABLE_FULL,
+        Drop.DNS_STREAM_LOST,
+        Drop.CONNECTION_TABLE_FULL,
+        Drop.PAIRS_FULL,
+        Drop.SOCKET_TABLE_UNREADABLE,
+        Drop.FOLD_FULL,
+        Drop.REPORT_REFUSED,
+        Drop.STOPPED_UNSENT,
+        Drop.REPORT_MALFORMED,
+        Drop.REPORT_HELD_TOO_LONG,
+        Drop.ROW_MALFORMED,
+        Drop.TIME_INVALID,
+        Drop.TIME_IN_FUTURE,
+        Drop.NEVER_SEEN,
+        Drop.CLIENT_UNKNOWN,
+        Drop.SERVER_UNKNOWN,
+        Drop.POD_UNKNOWN,
+        Drop.DETAILS_FULL,
+        Drop.EDGES_FULL,
+    )
+)
 
 
 class Tally(dict[Drop, int]):

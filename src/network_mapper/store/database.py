@@ -93,12 +93,27 @@ class StoreError(Exception):
 
 
 class Sequence(NamedTuple):
-    """The last report of one sniffer start whose effect is in the map."""
+    """The last report of one sniffer start whose effect is in the map.
+
+    `started` and `until` say from when until when this start has watched as far as its answered reports say,
+    milliseconds since the epoch on the node's clock; 0 when it did not say.
+    """
 
     node: str
     boot: str
     sequence: int
     heard: int
+    started: int = 0
+    until: int = 0
+
+
+class Blind(NamedTuple):
+    """A time that has ended in which something was not watched; fields as in `wire.api.BlindWindow`."""
+
+    node: str
+    start: int
+    end: int
+    reason: str
 
 
 class StoredEdge(NamedTuple):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from network_mapper.model import Edge
-    from network_mapper.store.database import Sequence
+    from network_mapper.store.database import Blind, Sequence
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +75,10 @@ class Checkpoint(msgspec.Struct):
         reset: Set when the map was emptied: epoch and time. What is in this checkpoint came after it.
         waiting: All rows that wait, as time of arrival and bytes of a report; None where they are the same as before.
         since: Since when the map has what its sniffers saw, milliseconds since the epoch; 0 when nobody has watched.
+        ledger: The balance sheet as of `journal`: hop, unit, name (`seen`, `passed`, or a `model.Drop`) and total.
+        accounts: Differences to add by minute: its start, name (as in `ledger`; `mapped` for what is in edges) and
+            count of observations.
+        blind: Blind windows that have ended.
     """
 
     now: int
@@ -87,6 +91,9 @@ class Checkpoint(msgspec.Struct):
     reset: tuple[int, int] | None = None
     waiting: list[tuple[int, bytes]] | None = None
     since: int = 0
+    ledger: list[tuple[str, str, str, int]] = []
+    accounts: list[tuple[int, str, int]] = []
+    blind: list[Blind] = []
 
 
 class _Append(NamedTuple):

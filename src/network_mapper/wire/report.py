@@ -14,6 +14,8 @@ from typing import Annotated
 
 import msgspec
 
+from network_mapper.model import PodRef, PodSighting  # noqa: TC001  msgspec reads the annotations at run time
+
 MSGPACK = "application/msgpack"
 JSON = "application/json"
 PATH = "/api/v1/reports"
@@ -85,16 +87,11 @@ class Volume(msgspec.Struct, array_like=True, gc=False):
     last: Offset
 
 
-class PodRef(msgspec.Struct):
-    """The pod that a client is, where the node knows it for certain."""
-
-    namespace: Text
-    name: Text
-    uid: Text
-
-
 class Client(msgspec.Struct, omit_defaults=True):
-    """All rows of one client (`wire.party`) first seen at one tap. The lists are named in `ROWS`."""
+    """All rows of one client (`wire.party`) first seen at one tap. The lists are named in `ROWS`.
+
+    `pod` is the pod that the client is, where the node knows it for certain; it goes before the address.
+    """
 
     address: Text
     tap: Offset = 0
@@ -133,6 +130,20 @@ class SourceState(msgspec.Struct):
     passed: Offset
 
 
+class HopState(msgspec.Struct, array_like=True):
+    """`[hop, unit, seen, passed, held]`: totals since `boot` of one hop on the sender's side.
+
+    `seen = passed + held + dropped`, where dropped is the sum of those `drops` of the report whose reason belongs to
+    this hop and unit (`model.Drop`).
+    """
+
+    hop: Text
+    unit: Text
+    seen: Offset
+    passed: Offset
+    held: Offset = 0
+
+
 class Report(msgspec.Struct, omit_defaults=True):
     """One sniffer's report; a heartbeat is a report without clients.
 
@@ -152,6 +163,9 @@ class Report(msgspec.Struct, omit_defaults=True):
             negative when behind, 0 when the difference could not be told from the time an answer takes.
         capture: The way in which the node is watched: `packets`, `sockets` (tables alone), `file`, or a watcher's own.
         capture_reason: Why there is no better one; empty when there is none.
+        pods: Pods of the node that are new since the last report, or whose addresses are; a mapper that has started
+            anew (`Receipt.instance`) is told all of them again. Times are no offsets.
+        hops: The sender's side of the balance sheet.
     """
 
     node: Identifier
@@ -168,6 +182,8 @@ class Report(msgspec.Struct, omit_defaults=True):
     ahead: Offset = 0
     capture: Text = ""
     capture_reason: Text = ""
+    pods: list[PodSighting] = []
+    hops: list[HopState] = []
 
 
 class Receipt(msgspec.Struct):
@@ -180,6 +196,8 @@ class Receipt(msgspec.Struct):
         rows: Rows that were accepted.
         dropped: Rows that were not, by `model.Drop`.
         now: The mapper's clock as it answered, milliseconds since the epoch; 0 when it does not say.
+        instance: Chosen anew at each start of the mapper; another one than before means that it knows the map but not
+            which pods the node told of. Empty when it does not say.
     """
 
     store: str
@@ -188,3 +206,4 @@ class Receipt(msgspec.Struct):
     rows: int = 0
     dropped: dict[str, int] = {}
     now: int = 0
+    instance: str = ""
