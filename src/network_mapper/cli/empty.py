@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from network_mapper.cli.sources.base import MapQuery, NoStatusError
+from network_mapper.export import completeness
 from network_mapper.export.labels import clean, namespace_of
 from network_mapper.export.selection import hidden, ways
 from network_mapper.export.times import age
@@ -37,7 +38,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def describe_drop(reason: str, count: int) -> str:
-    """`12 rows client_unknown: no pod or node had …`; a reason that only a newer mapper knows stands by its name."""
+    """`12 observations never_seen: an address …`; a reason that only a newer mapper knows stands by its name."""
     drop = _DROPS.get(reason)
     if drop is None:
         return f"{count} {clean(reason)}"
@@ -45,10 +46,10 @@ def describe_drop(reason: str, count: int) -> str:
     return f"{count} {unit} {drop.value}: {drop.text}"
 
 
-def is_rows(reason: str) -> bool:
-    """Whether a reason counts rows; a reason that only a newer mapper knows is taken to."""
-    drop = _DROPS.get(reason)
-    return drop is None or drop.unit == "rows"
+def missing(answer: MapDocument) -> list[str]:
+    """How complete the map is, where so much is missing that a person who reads it should know."""
+    known = answer.completeness
+    return [completeness.sentence(known)] if known and completeness.is_worth_a_word(known) else []
 
 
 def hidden_note(count: int) -> str:
