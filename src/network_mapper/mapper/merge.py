@@ -17,8 +17,9 @@ from network_mapper.cluster.index import canonical
 from network_mapper.mapper import resolve
 from network_mapper.mapper.coverage import SKEW
 from network_mapper.mapper.graph import ATTEMPTS, CONNECTIONS, COUNTER
+from network_mapper.mapper.outcome import Outcome, observations
 from network_mapper.mapper.waiting import Waiting, WaitingRoom
-from network_mapper.model import Ambiguous, Drop, External, Kind, Service, ServiceRef, Tally, Workload
+from network_mapper.model import Ambiguous, Drop, External, Kind, Service, ServiceRef, Workload
 from network_mapper.store.database import MINUTE
 from network_mapper.store.writer import Sample
 from network_mapper.wire.report import LEGACY_NODE, Client
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from network_mapper.mapper.coverage import Coverage
     from network_mapper.mapper.graph import Entry, Graph
     from network_mapper.model import Peer
-    from network_mapper.wire.report import Flow, Lookup, Report
+    from network_mapper.wire.report import Flow, Lookup, Report, Row
+
+__all__ = ["Merger", "Outcome", "Rules"]
 
 _MEMO_ROWS = 150_000
 
@@ -63,14 +66,14 @@ class _Memo:
         self.lookups: dict[str, Entry] = {}
 
 
-class _Row(NamedTuple):
+class _Context(NamedTuple):
     """What belongs to a row beside itself."""
 
     group: Client
     memo: _Memo | None
     report: Report
     now: int
-    drops: Tally
+    outcome: Outcome
 
 
 class Merger:
@@ -112,35 +115,35 @@ class Merger:
         self._dependants.clear()
         self._rows = 0
 
-    def apply(self, report: Report, now: int, since: int = 0) -> Tally:
-        """Merge a report's rows, or let them wait; returns what was dropped, in rows.
+    def apply(self, report: Report, now: int, since: int = 0) -> Outcome:
+        """Merge a report's rows, or let them wait; returns what became of them.
 
         Args:
             report: The report.
             now: The mapper's clock, milliseconds since the epoch.
             since: When it came, if that was earlier; -1 for one of which nothing is to wait.
         """
-        drops = Tally()
+        outcome = Outcome()
         for sent in report.clients:
             group = sent
             memo = self._memos.get(group.address) or self._remember(group.address)
             if memo is None and since >= 0 and report.node != LEGACY_NODE:
-                group = self._let_wait(report, group, since or now)
+                group = self._let_wait(report, group, since or now, outcome)
             if memo is None:
-                self._slowly(_Row(group, None, report, now, drops))
+                self._slowly(_Context(group, None, report, now, outcome))
             elif memo.client.node == report.node:
-                self._quickly(_Row(group, memo, report, now, drops))
-            elif self._elsewhere(memo.client, group, report, now, drops):
+                self._quickly(_Context(group, memo, report, now, outcome))
+            elif self._elsewhere(memo.client, group, report, now, outcome):
                 pass
             elif report.node == LEGACY_NODE:
-                self._quickly(_Row(group, memo, report, now, drops))
+                self._quickly(_Context(group, memo, report, now, outcome))
             else:
-                self._slowly(_Row(group, None, report, now, drops))
+                self._slowly(_Context(group, None, report, now, outcome))
             if group.requests or group.volumes:
-                self._watched(_Row(group, None, report, now, drops))
-        return drops
+                self._watched(_Context(group, None, report, now, outcome))
+        return outcome
 
-    def _let_wait(self, report: Report, group: Client, since: int) -> Client:
+    def _let_wait(self, report: Report, group: Client, since: int, outcome: Outcome) -> Client:
         """Let those rows wait of which the client may yet be told; returns the others."""
         address = canonical(group.address)
         if address is None:
@@ -154,7 +157,11 @@ class Merger:
             return group
         stay.requests, stay.volumes = group.requests, group.volumes
         alone = msgspec.structs.replace(report, clients=[wait], drops={}, sources=[])
-        return stay if self.room.put(address, Waiting(since, alone)) else group
+        if not self.room.put(address, Waiting(since, alone)):
+            return group
+        for rows in (wait.connections, wait.attempts, wait.sockets, wait.lookups):
+            outcome.held += sum(row.count for row in rows)
+        return stay
 
     def _remember(self, client: str) -> _Memo | None:
         """Resolve a client to its present owner, where there is one for certain and the index tells when it changes."""
@@ -171,25 +178,28 @@ class Merger:
             self._note(client, address)
         return memo
 
-    def _quickly(self, row: _Row) -> None:
+    def _quickly(self, row: _Context) -> None:
         """Merge what is remembered, and the rest row by row."""
         group, memo, report = row.group, row.memo, row.report
         assert memo is not None
         bounds = (max(memo.start, self._floor(report), 1), row.now + SKEW)
         for kind, flows in _flows_of(group):
             if flows:
-                for flow in self._known_flows(memo, flows, COUNTER[kind], report.base, bounds):
+                for flow in self._known_flows(row, flows, COUNTER[kind], bounds):
                     self._flow(row, kind, flow)
         if group.lookups:
-            for lookup in self._known_lookups(memo, group.lookups, report.base, bounds):
+            for lookup in self._known_lookups(row, group.lookups, bounds):
                 self._lookup(row, lookup)
 
-    def _known_flows(self, memo: _Memo, flows: list[Flow], kind: int, base: int, bounds: tuple[int, int]) -> list[Flow]:
+    def _known_flows(self, row: _Context, flows: list[Flow], kind: int, bounds: tuple[int, int]) -> list[Flow]:
         """Merge the rows that are remembered; returns the others."""
+        assert row.memo is not None
         others = []
-        get = memo.flows.get
+        get = row.memo.flows.get
+        base = row.report.base
         floor, ceiling = bounds
         reopen = self._graph.open
+        noted, merged = 0, 0  # what is not in the outcome yet, and its minute: most groups have but one
         for flow in flows:
             entry = get((flow.server, flow.port, flow.protocol, flow.answered_by, flow.answered_port))
             first = base + flow.first
@@ -210,6 +220,11 @@ class Merger:
             if last > edge.last_seen:  # noqa: PLR1730  likewise
                 edge.last_seen = last
             minute = last - last % MINUTE
+            if minute != noted:
+                if merged:
+                    row.outcome.merge(noted, merged)
+                noted, merged = minute, 0
+            merged += count
             delta = entry.delta
             if delta is None or entry.minute != minute:
                 delta = reopen(entry, minute)
@@ -218,12 +233,16 @@ class Merger:
                 delta[4] = first
             if last > delta[5]:  # noqa: PLR1730  likewise
                 delta[5] = last
+        if merged:
+            row.outcome.merge(noted, merged)
         return others
 
-    def _known_lookups(self, memo: _Memo, lookups: list[Lookup], base: int, bounds: tuple[int, int]) -> list[Lookup]:
+    def _known_lookups(self, row: _Context, lookups: list[Lookup], bounds: tuple[int, int]) -> list[Lookup]:
         """Merge the lookups that are remembered; returns the others."""
+        assert row.memo is not None
         others = []
-        get = memo.lookups.get
+        get = row.memo.lookups.get
+        base = row.report.base
         floor, ceiling = bounds
         for lookup in lookups:
             entry = get(lookup.name)
@@ -233,9 +252,10 @@ class Merger:
                 others.append(lookup)
             else:
                 self._graph.add(entry, Kind.LOOKUPS, lookup.count, first, last)
+                row.outcome.merge(last, lookup.count)
         return others
 
-    def _elsewhere(self, client: resolve.Client, group: Client, report: Report, now: int, drops: Tally) -> bool:
+    def _elsewhere(self, client: resolve.Client, group: Client, report: Report, now: int, outcome: Outcome) -> bool:
         """Drop what the client's own node counts: the usual case of a connection between two nodes."""
         if not self._coverage.is_known(client.node):
             return False
@@ -247,11 +267,12 @@ class Merger:
         covers = self._coverage.covers
         same_owner = client.start <= earliest and latest < client.end
         if same_owner and covers(client.node, earliest, now) and covers(client.node, latest, now):
-            drops.add(Drop.SEEN_ELSEWHERE, len(rows))
+            for row in rows:
+                outcome.drop(Drop.SEEN_ELSEWHERE, report.base + row.last, row.count)
             return True
         return False
 
-    def _slowly(self, row: _Row) -> None:
+    def _slowly(self, row: _Context) -> None:
         """Resolve and merge every row by itself."""
         for kind, flows in _flows_of(row.group):
             for flow in flows:
@@ -259,18 +280,18 @@ class Merger:
         for lookup in row.group.lookups:
             self._lookup(row, lookup)
 
-    def _flow(self, row: _Row, kind: Kind, flow: Flow) -> None:
+    def _flow(self, row: _Context, kind: Kind, flow: Flow) -> None:
         """Resolve one flow and merge it, or count why not."""
-        span = self._span(row, flow.first, flow.last)
+        span = self._span(row, flow)
         if span is None:
             return
         if (flow.port == 0 and row.report.node != LEGACY_NODE) or flow.protocol not in _PROTOCOLS:
-            row.drops.add(Drop.ROW_MALFORMED)
+            row.outcome.drop(Drop.ROW_MALFORMED, span[1], flow.count)
             return
         server = resolve.server_at(
             self._index, flow.server, flow.port, flow.protocol, span[1], answered_by=flow.answered_by
         )
-        entry = self._edge(row, span[1], server, flow.port, flow.protocol)
+        entry = self._edge(row, flow, span[1], server, flow.port, flow.protocol)
         if entry is None:
             return
         entry.by_address = "@" in flow.server and (entry.by_address or not entry.edge.last_seen)
@@ -296,13 +317,13 @@ class Merger:
             server_text = noted if noted == flow.server else flow.server
             memo.flows[server_text, flow.port, intern(flow.protocol), answered_by, flow.answered_port] = entry
 
-    def _lookup(self, row: _Row, lookup: Lookup) -> None:
+    def _lookup(self, row: _Context, lookup: Lookup) -> None:
         """Resolve one lookup and merge it, or count why not."""
-        span = self._span(row, lookup.first, lookup.last)
+        span = self._span(row, lookup)
         if span is None:
             return
         server = resolve.name_at(self._index, lookup.name, span[1])
-        entry = self._edge(row, span[1], server, 0, "dns")
+        entry = self._edge(row, lookup, span[1], server, 0, "dns")
         if entry is None:
             return
         self._graph.add(entry, Kind.LOOKUPS, lookup.count, *span)
@@ -317,43 +338,43 @@ class Merger:
             for key in self._index.keys_of(lookup.name):
                 self._note(row.group.address, key)
 
-    def _watched(self, row: _Row) -> None:
+    def _watched(self, row: _Context) -> None:
         """Merge what watchers and meters say; only one of them sees it, so no node's sighting goes before."""
         for request in row.group.requests:
-            span = self._span(row, request.first, request.last)
+            span = self._span(row, request)
             if span is None:
                 continue
             service = _service_ref(request.service)
             if request.protocol not in _REQUEST_PROTOCOLS or (request.service and service is None):
-                row.drops.add(Drop.ROW_MALFORMED)
+                row.outcome.drop(Drop.ROW_MALFORMED, span[1], request.count)
                 continue
             server = resolve.server_at(self._index, request.server, 0, request.protocol, span[1])
             if service is not None and isinstance(server, resolve.Server):
                 server = server._replace(service=service)
-            entry = self._edge(row, span[1], server, 0, request.protocol, anywhere=True)
+            entry = self._edge(row, request, span[1], server, 0, request.protocol, anywhere=True)
             if entry is None:
                 continue
             self._graph.add_requests(entry, request.count, *span)
             if not self._graph.detail(entry, request.name, request.action):
-                row.drops.add(Drop.DETAILS_FULL)
+                row.outcome.drop(Drop.DETAILS_FULL, span[1], 1)
             self._sample(row, entry, "requests", request.server, span[1])
         for volume in row.group.volumes:
-            span = self._span(row, volume.first, volume.last)
+            span = self._span(row, volume)
             if span is None:
                 continue
             server = resolve.server_at(self._index, volume.server, 0, "ip", span[1])
-            entry = self._edge(row, span[1], server, 0, "ip", anywhere=True)
+            entry = self._edge(row, volume, span[1], server, 0, "ip", anywhere=True)
             if entry is not None:
                 self._graph.add_volume(entry, volume.bytes, volume.flows, *span)
                 self._sample(row, entry, "volumes", volume.server, span[1])
 
-    def _sample(self, row: _Row, entry: Entry, kind: str, server: str, seen: int) -> None:
+    def _sample(self, row: _Context, entry: Entry, kind: str, server: str, seen: int) -> None:
         client = row.group.address
         self._graph.sample(entry, Sample(entry.number, seen, row.report.node, kind, client, server, 0, ""))
 
-    def _span(self, row: _Row, first: int, last: int) -> tuple[int, int] | None:
+    def _span(self, row: _Context, sighting: Row) -> tuple[int, int] | None:
         """A row's times on the epoch, or None where they make no sense."""
-        first, last = row.report.base + first, row.report.base + last
+        first, last = row.report.base + sighting.first, row.report.base + sighting.last
         reason, floor = None, self._floor(row.report)
         if first < 1 or first > last:
             reason = Drop.TIME_INVALID
@@ -362,7 +383,7 @@ class Merger:
         elif last < floor:
             reason = Drop.BEFORE_RESET
         if reason is not None:
-            row.drops.add(reason)
+            row.outcome.drop(reason, row.now, observations(sighting))
             return None
         return max(first, floor), last
 
@@ -372,7 +393,8 @@ class Merger:
 
     def _edge(
         self,
-        row: _Row,
+        row: _Context,
+        sighting: Row,
         instant: int,
         server: resolve.Server | Drop,
         port: int,
@@ -406,8 +428,9 @@ class Merger:
         else:
             entry = self._graph.entry(client.peer, server.peer, server.service, port, protocol)
             if entry is not None:
+                row.outcome.merge(instant, observations(sighting))
                 return entry
-        row.drops.add(reason)
+        row.outcome.drop(reason, instant, observations(sighting))
         return None
 
     def _is_excluded(self, client: resolve.Client, server: resolve.Server) -> bool:
@@ -416,7 +439,7 @@ class Merger:
             return True
         return any(not excluded.isdisjoint(_namespaces(peer)) for peer in (client.peer, server.peer))
 
-    def _counts(self, client: resolve.Client, server: resolve.Server, row: _Row, instant: int) -> bool:
+    def _counts(self, client: resolve.Client, server: resolve.Server, row: _Context, instant: int) -> bool:
         """Whether the sighting of this node is the one that counts.
 
         The best placed node that was watched counts: the client's, then the one whose address was dialled, then the
@@ -429,7 +452,7 @@ class Merger:
                 return False
         return True
 
-    def _lasting(self, row: _Row, instant: int, server: resolve.Server | Drop) -> _Memo | None:
+    def _lasting(self, row: _Context, instant: int, server: resolve.Server | Drop) -> _Memo | None:
         """The memo to remember a row in, if its answer holds for more than the moment."""
         memo = row.memo
         if memo is None or isinstance(server, Drop) or server.end < resolve.FOREVER:

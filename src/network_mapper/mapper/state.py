@@ -123,17 +123,15 @@ class State:
     def apply(self, report: Report, now: int, rows: int, drops: Tally) -> Receipt:
         """Merge a report that is durable; `drops` is what was lost in decoding it, in rows."""
         lost = dict(drops)
-        taken = rows
-        waited = self.waiting
-        for reason, count in self._merger.apply(report, now).items():
+        outcome = self._merger.apply(report, now)
+        for reason, count in outcome.drops.items():
             lost[reason] = lost.get(reason, 0) + count
-            taken -= count if reason.unit == "rows" else 0
         self.coverage.count(report, now)
-        self.rows += rows + sum(drops.values())
-        self.merged += taken - (self.waiting - waited)
+        self.rows += outcome.seen + sum(drops.values())
+        self.merged += outcome.merged
         for reason, count in lost.items():
             self.drops.add(reason, count)
-        return Receipt("", 0, rows=taken, dropped={reason.value: count for reason, count in lost.items()})
+        return Receipt("", 0, rows=outcome.merged + outcome.held, dropped={reason.value: count for reason, count in lost.items()})
 
     @property
     def waiting(self) -> int:
@@ -157,11 +155,9 @@ class State:
             self._again(waiting, now, -1)
 
     def _again(self, waiting: Waiting, now: int, since: int) -> None:
-        before = self.waiting
-        dropped = self._merger.apply(waiting.report, now, since)
-        lost = sum(dropped.values())  # rows all: what watchers and meters say never waits
-        self.merged += waiting.client.rows() - lost - (self.waiting - before)
-        for reason, count in dropped.items():
+        outcome = self._merger.apply(waiting.report, now, since)
+        self.merged += outcome.merged
+        for reason, count in outcome.drops.items():
             self.drops.add(reason, count)
 
     async def checkpoint(self, writer: Writer, now: int) -> None:
