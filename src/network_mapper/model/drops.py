@@ -78,6 +78,8 @@ class Drop(enum.StrEnum):
     FOLD_FULL = ("fold_full", Hop.FOLD, "observations", "too many different edges wait to be reported")
 
     REPORT_REFUSED = ("report_refused", Hop.TRANSPORT, "observations", "the mapper refused a report for good")
+    PODS_FULL = ("pods_full", Hop.TRANSPORT, "pods", "too many pods of the node wait to be told to the mapper")
+    PODS_REFUSED = ("pods_refused", Hop.TRANSPORT, "pods", "the mapper refused a report that told of pods")
     STOPPED_UNSENT = ("stopped_unsent", Hop.TRANSPORT, "observations", "the sniffer stopped while no mapper answered")
 
     REPORT_MALFORMED = ("report_malformed", Hop.INTAKE, "reports", "a report could not be decoded at all")
@@ -93,7 +95,20 @@ class Drop(enum.StrEnum):
         "observations",
         "the mapper is set not to take this kind of evidence (--no-enable-dns, -tcp, -sockets)",
     )
+    REPORT_ASKED_AGAIN = (
+        "report_asked_again",
+        Hop.INTAKE,
+        "reports",
+        "a report could not be taken just then: its sender keeps it and sends it again",
+    )
     REPORT_REPEATED = ("report_repeated", Hop.INTAKE, "reports", "a report that was counted already came again")
+    HELD_TOO_LONG = (
+        "held_too_long",
+        Hop.INTAKE,
+        "observations",
+        "in a report of a sender that cannot retry, which waited two seconds and was refused",
+    )
+    REPEATED = ("repeated", Hop.INTAKE, "observations", "in a report that was counted already and came again")
     ROW_MALFORMED = ("row_malformed", Hop.INTAKE, "observations", "a row had missing fields or wrong types")
     ADDRESS_INVALID = ("address_invalid", Hop.INTAKE, "observations", "an address is empty, no address, or has a zone")
     TIME_INVALID = (
@@ -175,7 +190,7 @@ _LOSSES = frozenset(
         Drop.REPORT_REFUSED,
         Drop.STOPPED_UNSENT,
         Drop.REPORT_MALFORMED,
-        Drop.REPORT_HELD_TOO_LONG,
+        Drop.HELD_TOO_LONG,
         Drop.ROW_MALFORMED,
         Drop.TIME_INVALID,
         Drop.TIME_IN_FUTURE,
