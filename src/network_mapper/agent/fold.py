@@ -4,8 +4,8 @@ A node sees the same few edges thousands of times a second; a report should carr
 because somebody watches the map. What only repeats is due half a minute after it was last reported, because nothing but
 its count changes. Every key counts as new again when the mapper has forgotten (`forget`).
 
-Nothing is lost on the way but what `drops` counts: the sum of counts added is the sum taken, plus what waits, plus
-`Drop.FOLD_FULL`.
+Nothing is lost on the way but what `account` counts: the sum of counts added is the sum taken, plus what waits,
+plus `Drop.FOLD_FULL`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from network_mapper.agent.account import Account
 from network_mapper.agent.spans import Spans, split
-from network_mapper.model import Drop, Kind, Tally
+from network_mapper.model import Drop, Hop, Kind
 from network_mapper.wire.report import Client, Flow, Lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from network_mapper.agent.spans import Span
-    from network_mapper.model import Observation
+    from network_mapper.model import Observation, PodRef
+
+    Owner = Callable[[str, int, int], PodRef | None]
 
 Key = tuple[str, int, Kind, str, int, str, str, int]
 """Client, tap, kind, server, port, protocol, answered_by, answered_port."""
@@ -39,7 +42,7 @@ class Batch(msgspec.Struct):
 
     Attributes:
         base: Milliseconds since the epoch that the rows' times are relative to: the earliest of them.
-        clients: The rows, one entry per (client, tap).
+        clients: The rows, one entry per (client, tap, pod).
         rows: How many rows there are.
         events: The sum of their counts.
     """
@@ -65,6 +68,9 @@ class _Entry(Spans):
 class Fold:
     """Observations that wait for a report. Not for several threads at once.
 
+    Attributes:
+        account: Observations that came, were taken for a report, wait, or were dropped.
+
     A key is either due, or it was told within the last `repeat_interval`, or it is not remembered: one that was told
     longer ago and comes again is due at once, like a new one.
 
@@ -73,6 +79,8 @@ class Fold:
         most_keys: Keys that may wait at once.
         most_spans: Spans that may wait at once, over all keys.
         most_told: Keys that are remembered as told; beyond it those told longest ago are forgotten.
+        owner: Tells which pod certainly had an address from a first to a last moment, milliseconds since the epoch.
+            Asked when rows are taken: first for all of a client's rows together, then one by one.
     """
 
     def __init__(
@@ -81,17 +89,19 @@ class Fold:
         most_keys: int = 65_536,
         most_spans: int = 262_144,
         most_told: int = 65_536,
+        owner: Owner | None = None,
     ) -> None:
         self._repeat = round(repeat_interval * 1000)
         self._most_keys = most_keys
         self._most_spans = most_spans
         self._most_told = most_told
+        self._owner = owner
         self._due: dict[Key, _Entry] = {}
         self._told: dict[Key, _Entry] = {}
         """In the order in which they were told; an entry holds what was seen since."""
         self._keys = 0
         self._spans = 0
-        self.drops = Tally()
+        self.account = Account(Hop.FOLD, "observations")
 
     @property
     def keys(self) -> int:
@@ -128,9 +138,10 @@ class Fold:
                 seen.answered_port,
             )
             entry = self._due.get(key) or self._told.get(key)
+            self.account.take(seen.count)
             for span in split(seen.count, seen.first, seen.last):
                 if not self._has_room(entry, span):
-                    self.drops.add(Drop.FOLD_FULL, span[0])
+                    self.account.drop(Drop.FOLD_FULL, span[0])
                     continue
                 if entry is None:
                     entry = self._due[key] = _Entry()
@@ -212,25 +223,29 @@ class Fold:
         excess = len(self._told) - self._most_told
         if excess > 0:
             self._forget(list(islice(self._told, excess)))
-        return _batch(taken)
+        batch = _batch(taken, self._owner)
+        self.account.give(batch.events)
+        return batch
 
 
 def _union(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*known, *more)))[:_MOST_ADDRESSES]
 
 
-def _batch(taken: list[_Taken]) -> Batch:
+def _batch(taken: list[_Taken], owner: Owner | None) -> Batch:
     base = min(spans[0][1] for _, spans, _ in taken)
-    clients: dict[tuple[str, int], Client] = {}
+    owner_of = _Owners(taken, owner) if owner else _nobody
+    clients: dict[tuple[str, int, PodRef | None], Client] = {}
     rows = events = 0
     for key, spans, addresses in taken:
         address, tap, kind, server, port, protocol, answered_by, answered_port = key
-        client = clients.get((address, tap))
-        if client is None:
-            client = clients[address, tap] = Client(address, tap)
         rows += len(spans)
         for count, first, last in spans:
             events += count
+            pod = owner_of(address, first, last)
+            client = clients.get((address, tap, pod))
+            if client is None:
+                client = clients[address, tap, pod] = Client(address, tap, pod)
             start, end = first - base, last - base
             if kind is Kind.LOOKUPS:
                 client.lookups.append(Lookup(server, count, start, end, addresses))
@@ -238,6 +253,32 @@ def _batch(taken: list[_Taken]) -> Batch:
                 flow = Flow(server, port, protocol, count, start, end, answered_by, answered_port)
                 _flows(client, kind).append(flow)
     return Batch(base, list(clients.values()), rows, events)
+
+
+def _nobody(_address: str, _first: int, _last: int) -> None:
+    return None
+
+
+class _Owners:
+    """Whose rows these are. Most clients were one pod for all of their rows, so one question settles them."""
+
+    def __init__(self, taken: list[_Taken], owner: Owner) -> None:
+        ranges: dict[str, tuple[int, int]] = {}
+        for key, spans, _ in taken:
+            first, last = ranges.get(key[0], (spans[0][1], spans[-1][2]))
+            ranges[key[0]] = min(first, spans[0][1]), max(last, spans[-1][2])
+        self._owner = owner
+        self._certain = {address: owner(address, *moments) for address, moments in ranges.items()}
+        self._asked: dict[Span | tuple[str, int, int], PodRef | None] = {}
+
+    def __call__(self, address: str, first: int, last: int) -> PodRef | None:
+        pod = self._certain[address]
+        if pod is None:
+            question = address, first, last
+            if question not in self._asked:
+                self._asked[question] = self._owner(*question)
+            pod = self._asked[question]
+        return pod
 
 
 def _flows(client: Client, kind: Kind) -> list[Flow]:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from network_mapper.agent import legacy
+from network_mapper.agent.account import Account
 from network_mapper.agent.exchange import (
     ABSENT,
     Request,
@@ -35,14 +36,15 @@ from network_mapper.agent.exchange import (
     retry_after,
     verdict_of,
 )
-from network_mapper.model import Drop, Tally
-from network_mapper.wire.report import Report, SourceState
+from network_mapper.agent.sightings import Sightings
+from network_mapper.model import Drop, Hop, Tally
+from network_mapper.wire.report import HopState, Report, SourceState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from network_mapper.agent.fold import Fold
-    from network_mapper.model import Observation
+    from network_mapper.model import Observation, PodSighting
     from network_mapper.wire.report import Receipt
 
 logger = logging.getLogger(__name__)
@@ -79,10 +81,19 @@ class Totals(msgspec.Struct):
 
 
 class _Frozen(msgspec.Struct):
-    """A report on its way: its bytes, rows nobody has answered for, and what is left of it to say in GraphQL."""
+    """A report on its way: what nobody has answered for yet.
+
+    Attributes:
+        body: What is sent, the same each time.
+        rows: Rows in it.
+        events: The sum of their counts.
+        mutations: What is left of it to say in GraphQL.
+        shortened: Whether some of it was said in GraphQL, so that the body has rows too many.
+    """
 
     body: bytes
     rows: int
+    events: int
     mutations: list[legacy.Mutation] = []
     shortened: bool = False
 
@@ -113,6 +124,7 @@ class Reporter:
         started: When watching began, milliseconds since the epoch.
         heartbeat_interval: Seconds of silence after which a heartbeat is due.
         on_forgotten: Called when the mapper turns out to know nothing of what it was told: another store, or a reset.
+        on_new_mapper: Called when another process answers than the one that was told of pods.
         wall: The wall clock.
         boot: Names this start; chosen at random.
         spread: Source of the back-off's jitter.
@@ -131,6 +143,7 @@ class Reporter:
         started: int,
         heartbeat_interval: float = 4.0,
         on_forgotten: Callable[[], None] | None = None,
+        on_new_mapper: Callable[[], None] | None = None,
         wall: Callable[[], int] = wall_clock,
         boot: str = "",
         spread: random.Random | None = None,
@@ -148,6 +161,12 @@ class Reporter:
         self._capture_reason = capture_reason
         self._heartbeat = round(heartbeat_interval * 1000)
         self._on_forgotten = on_forgotten
+        self._on_new_mapper = on_new_mapper
+        self._instance: str | None = None
+        self._tried = False
+        """Whether a report that told of pods was tried in vain: another process than the one that answers may have it."""
+        self._pods = Sightings()
+        self._account = Account(Hop.TRANSPORT, "observations")
         self._wall = wall
         self._boot = boot or os.urandom(8).hex()
         self._spread = spread or random.Random()  # noqa: S311  jitter is no secret
@@ -182,8 +201,8 @@ class Reporter:
         self._complained: set[object] = set()
         self._encoder = msgspec.msgpack.Encoder()
         self.sources: list[SourceState] = []
+        self._source_hops: list[HopState] = []
         self._source_drops = Tally()
-        self._own_drops = Tally()
 
     def feed(self, observations: Iterable[Observation], fold_time: int, watched_until: int = 0) -> None:
         """Fold observations in.
@@ -202,19 +221,34 @@ class Reporter:
         """Say when watching began, where that was not known at first (0)."""
         self._started = started
 
-    def set_sources(self, sources: list[SourceState], drops: Tally) -> None:
-        """Say what the sources have seen and dropped since the start; the next report carries it."""
+    def set_sources(self, sources: list[SourceState], drops: Tally, hops: list[HopState] | None = None) -> None:
+        """Say what the sources have seen and dropped since the start, in total and hop by hop; for the next report."""
         self.sources = sources
         self._source_drops = drops
+        self._source_hops = hops or []
+
+    def set_pods(self, news: Iterable[PodSighting]) -> None:
+        """Say which pods of the node are new, or seen again; they go with the next reports until those are answered."""
+        self._pods.add(news)
 
     @property
     def drops(self) -> Tally:
         """Everything dropped since the start: by sources, fold and transport."""
         total = Tally(self._source_drops)
-        for tally in (self.fold.drops, self._own_drops):
-            for reason, count in tally.items():
+        for account in (self.fold.account, self._account, self._pods.account):
+            for reason, count in account.drops.items():
                 total.add(reason, count)
         return total
+
+    @property
+    def hops(self) -> list[HopState]:
+        """The balance sheet of this side: each hop and unit with what it has seen, passed on, and holds."""
+        return [
+            *self._source_hops,
+            self.fold.account.state(),
+            self._account.state(),
+            self._pods.account.state(),
+        ]
 
     @property
     def unsent_rows(self) -> int:
@@ -233,7 +267,7 @@ class Reporter:
         return self._frozen is None and greeted and not self._work()
 
     def _work(self) -> bool:
-        if self.fold.has_due(self._fold_time):
+        if self.fold.has_due(self._fold_time) or (self._pods and not self._graphql):
             return True
         return self._closing and not self._graphql and self._state() != self._farewell
 
@@ -291,6 +325,9 @@ class Reporter:
         self._sequence += 1
         self._frozen_at = now
         self._farewell = self._state()
+        pods = [] if self._graphql else self._pods.take()
+        events = batch.events if batch else 0
+        self._account.take(events)
         report = Report(
             node=self._node,
             boot=self._boot,
@@ -305,8 +342,10 @@ class Reporter:
             ahead=self._ahead,
             capture=self.capture,
             capture_reason=self._capture_reason,
+            pods=pods,
+            hops=self.hops,
         )
-        frozen = _Frozen(self._encoder.encode(report), batch.rows if batch else 0)
+        frozen = _Frozen(self._encoder.encode(report), batch.rows if batch else 0, events)
         if self._graphql:
             self._translate(frozen, report)
         return frozen
@@ -317,8 +356,10 @@ class Reporter:
         unsayable = frozen.rows - sum(mutation.rows for mutation in frozen.mutations)
         if unsayable:
             self._complain("unsayable", "the mapper's GraphQL has no words for some rows", 0, b"")
-            self._own_drops.add(Drop.REPORT_REFUSED, unsayable)
+            events = frozen.events - sum(mutation.events for mutation in frozen.mutations)
+            self._account.drop(Drop.REPORT_REFUSED, events)
             frozen.rows -= unsayable
+            frozen.events -= events
             frozen.shortened = True
 
     def _native_body(self, frozen: _Frozen) -> bytes:
@@ -378,6 +419,7 @@ class Reporter:
         if verdict is Verdict.TAKEN:
             self.totals.sent += 1
             self.totals.rows += mutation.rows
+            self._account.give(mutation.events)
             self.totals.last_success = self._wall()
             self._told_elsewhere = True
             self._reached(now)
@@ -385,12 +427,13 @@ class Reporter:
             message = "this URL has no GraphQL door" if status in ABSENT else "the mapper refused a mutation"
             self._complain((mutation.operation, status), message, status, body)
             self.totals.refused += 1
-            self._own_drops.add(Drop.REPORT_REFUSED, mutation.rows)
+            self._account.drop(Drop.REPORT_REFUSED, mutation.events)
             self._greeted, self._failures = True, 0
         else:
             self._graphql_failed(verdict, status, headers, body, now)
             return
         frozen.rows -= mutation.rows
+        frozen.events -= mutation.events
         del frozen.mutations[0]
         frozen.shortened = True
         self._end_translated()
@@ -437,6 +480,7 @@ class Reporter:
     def _end_translated(self) -> None:
         """Be done with a report when the other wire has nothing left to say of it; of a heartbeat it never has."""
         if self._frozen is not None and not self._frozen.mutations:
+            self._pods.keep()
             self._frozen = None
 
     def _reached(self, now: int) -> None:
@@ -467,6 +511,8 @@ class Reporter:
         self.totals.sent += 1
         self.totals.rows += self._frozen.rows
         self.totals.last_success = self._wall()
+        self._account.give(self._frozen.events)
+        self._pods.answered()
         self._frozen = None
         self._failures = 0
         self._cut_off = False
@@ -475,10 +521,19 @@ class Reporter:
         self._ahead = ahead_of(receipt.now, self._asked_at, self._wall())
         current = (receipt.store, receipt.epoch)
         another = self._map != current and (self._map is not None or self._lost_before_map)
+        self._meet(receipt)
         if another or self._told_elsewhere:
             logger.info("the mapper's map is another one: telling everything again", extra={"store": receipt.store})
             self._tell_again()
         self._map = current
+
+    def _meet(self, receipt: Receipt) -> None:
+        """Have pods told again when the process that answers may know none of them."""
+        unsure = self._tried if self._instance is None else self._instance != receipt.instance
+        another = self._map is not None and self._map[0] != receipt.store
+        self._instance, self._tried = receipt.instance, False
+        if (unsure or another) and self._on_new_mapper is not None:
+            self._on_new_mapper()
 
     def _refused(self, status: int, body: bytes) -> None:
         assert self._frozen is not None
@@ -486,8 +541,9 @@ class Reporter:
         self._complain(status, message, status, body)
         self.totals.refused += 1
         if self._frozen.rows:
-            self._own_drops.add(Drop.REPORT_REFUSED, self._frozen.rows)
+            self._account.drop(Drop.REPORT_REFUSED, self._frozen.events)
             self._lost_before_map = True
+        self._pods.refused()
         self._frozen = None
         self._failures = 0
 
@@ -505,6 +561,7 @@ class Reporter:
         if self._closing:
             delay = min(delay, _CLOSING_DELAY)
         self._failures += 1
+        self._tried = self._tried or self._pods.on_their_way > 0
         self.totals.failed += 1
         self._retry_at = now + delay
 
@@ -517,8 +574,11 @@ class Reporter:
     def give_up(self) -> int:
         """Count what is left as `Drop.STOPPED_UNSENT` and return how many rows that is."""
         rows = self.unsent_rows
-        if rows:
-            self._own_drops.add(Drop.STOPPED_UNSENT, rows)
+        self.fold.flush()
+        while (batch := self.fold.take(self._fold_time, self._limit)) is not None:
+            self._account.take(batch.events)
+        self._account.drop(Drop.STOPPED_UNSENT, self._account.held)
+        self._frozen = None
         return rows
 
 

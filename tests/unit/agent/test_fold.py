@@ -101,7 +101,7 @@ def test_nothing_is_lost_and_nothing_doubled(rounds, data):
         assert batch.rows == len(rows(batch))
         assert batch.events == sum(row.count for _, _, _, row, _, _ in rows(batch))
         taken += batch.events
-    assert taken + fold.drops.get(Drop.FOLD_FULL, 0) == given_events
+    assert taken + fold.account.drops.get(Drop.FOLD_FULL, 0) == given_events
     assert (fold.keys, fold.spans) == (0, 0)
 
 
@@ -299,14 +299,14 @@ def test_a_key_with_more_spans_than_the_limit_is_cut():
 def test_keys_beyond_the_bound_are_counted_by_their_events():
     fold = Fold(most_keys=2)
     fold.add([seen(port=1), seen(port=2), seen(port=3, count=5), seen(port=1, count=2)])
-    assert fold.drops == {Drop.FOLD_FULL: 5}
+    assert fold.account.drops == {Drop.FOLD_FULL: 5}
     assert fold.take(0).events == 4
 
 
 def test_spans_beyond_the_bound_are_counted_while_open_ones_still_grow():
     fold = Fold(most_spans=1)
     fold.add([seen(), seen(count=3, first=T + 5000), seen(count=2, first=T + 10)])
-    assert fold.drops == {Drop.FOLD_FULL: 3}
+    assert fold.account.drops == {Drop.FOLD_FULL: 3}
     assert fold.take(0).events == 3
 
 

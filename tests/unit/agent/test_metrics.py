@@ -49,7 +49,7 @@ def test_a_reporter_tells_what_it_saw_dropped_and_sent():
     assert values["network_mapper_sniffer_capture", ("capture", "packets")] == 1
     assert values["network_mapper_sniffer_seen_total", ("source", "ring")] == 10
     assert values["network_mapper_sniffer_observations_total", ("source", "ring")] == 4
-    drop = ("hop", "capture"), ("reason", "ring_overflow"), ("unit", "packets")
+    drop = ("hop", "kernel"), ("reason", "ring_overflow"), ("unit", "packets")
     assert values["network_mapper_sniffer_drops_total", *drop] == 6
     assert values["network_mapper_sniffer_fold_keys",] == 1
     assert values["network_mapper_sniffer_fold_spans",] == 1

@@ -11,7 +11,7 @@ import pytest
 from network_mapper.agent.fold import Fold
 from network_mapper.agent.reporter import Reporter
 from network_mapper.model import Drop, Kind, Observation, Tally
-from network_mapper.wire.report import Receipt, Report, SourceState
+from network_mapper.wire.report import HopState, Receipt, Report, SourceState
 
 WALL = 1_700_000_000_000
 MSGPACK = {"content-type": "application/msgpack"}
@@ -90,6 +90,11 @@ def test_a_report_says_who_sends_it(rig):
         agent="test/1",
         drops={"dns_unasked": 2},
         sources=[SourceState("ring", 5, 3)],
+        hops=[
+            HopState("fold", "observations", 0, 0, 0),
+            HopState("transport", "observations", 0, 0, 0),
+            HopState("transport", "pods", 0, 0, 0),
+        ],
     )
 
 
@@ -285,7 +290,7 @@ def test_a_map_that_appears_where_reports_were_refused_is_told_again(rig):
 
 
 def test_drops_of_sources_fold_and_transport_are_added_up(greeted):
-    greeted.reporter.fold.drops.add(Drop.FOLD_FULL, 4)
+    greeted.reporter.fold.account.drops.add(Drop.FOLD_FULL, 4)
     greeted.reporter.set_sources([], Tally({Drop.RING_OVERFLOW: 3}))
     greeted.reporter.feed([seen()], 1)
     greeted.ask(1)
