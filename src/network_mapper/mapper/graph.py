@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from network_mapper.model import Edge, External, Kind, Node, Peer, Service, ServiceRef, Workload
-from network_mapper.store.database import MINUTE, NEVER
+from network_mapper.store.database import NEVER
+from network_mapper.store.schema import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Collection

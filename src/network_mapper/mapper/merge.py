@@ -20,7 +20,7 @@ from network_mapper.mapper.graph import ATTEMPTS, CONNECTIONS, COUNTER
 from network_mapper.mapper.outcome import Outcome, observations
 from network_mapper.mapper.waiting import Waiting, WaitingRoom
 from network_mapper.model import Ambiguous, Drop, External, Kind, Service, ServiceRef, Workload
-from network_mapper.store.database import MINUTE
+from network_mapper.store.schema import MINUTE
 from network_mapper.store.writer import Sample
 from network_mapper.wire.report import LEGACY_NODE, Client
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from network_mapper.model import Drop, Tally
-from network_mapper.store.database import MINUTE
+from network_mapper.store.schema import MINUTE
 from network_mapper.wire.report import Volume
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import msgspec
 from network_mapper import __version__
 from network_mapper.cluster.index import by_name
 from network_mapper.model import Ambiguous, Service, Workload
-from network_mapper.store.database import COUNTS, counts_between
+from network_mapper.store.ranges import counts_between
+from network_mapper.store.schema import COUNTS
 from network_mapper.wire.api import (
     ClusterStatus,
     InstallationStatus,
@@ -93,7 +94,7 @@ def _matching(state: State, wanted: Filter) -> list[Entry]:
 
 def read_range(path: str, wanted: Filter, now: int) -> Callable[[State], MapDocument]:
     """Read a time range from the store; what is returned makes the document from it in the state's own thread."""
-    counts = counts_between(path, wanted.since, wanted.until or now + 1)
+    counts = counts_between(path, wanted.since, wanted.until or now + 1).counts
 
     def finish(state: State) -> MapDocument:
         edges = []

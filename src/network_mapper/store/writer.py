@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from network_mapper.store.database import COUNTS, HOUR, MINUTE, NEVER, Database, adding, encode_peer
+from network_mapper.store.database import NEVER, Database, encode_peer
+from network_mapper.store.housekeeping import Housekeeping
+from network_mapper.store.ranges import adding
+from network_mapper.store.schema import COUNTS, MINUTE, TIMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +40,6 @@ _TRIAL = 256 * 1024
 """Bytes of room that there must be: as much as a large report takes."""
 _SILENCE = 60.0
 """Seconds between two lines of the log about it, however often it comes and goes."""
-_SETTLED_AFTER = 2 * HOUR
 _SEQUENCES_KEPT = 20_000
 
 Bucket = tuple[int, ...]
@@ -79,6 +81,10 @@ class Checkpoint(msgspec.Struct):
         accounts: Differences to add by minute: its start, name (as in `ledger`; `mapped` for what is in edges) and
             count of observations.
         blind: Blind windows that have ended.
+        gone: Edges that have left the map by number; all else in this checkpoint came after that.
+        kept_since: Buckets, accounts and blind windows that ended by then have left, milliseconds since the epoch.
+        lag: By how much, at the least, what was seen has been older than the moment in which it was told.
+        number: Counts the checkpoints that were tried, so that who reads the file knows what is in it.
     """
 
     now: int
@@ -94,6 +100,10 @@ class Checkpoint(msgspec.Struct):
     ledger: list[tuple[str, str, str, int]] = []
     accounts: list[tuple[int, str, int]] = []
     blind: list[Blind] = []
+    gone: list[int] = []
+    kept_since: int = 0
+    lag: int | None = None
+    number: int = 0
 
 
 class _Append(NamedTuple):
@@ -122,6 +132,7 @@ class Writer:
         self._deliver = deliver
         self._jobs: queue.Queue[_Append | _Write | None] = queue.Queue(_QUEUE)
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._housekeeping = Housekeeping()
         self._failed_at = 0.0
         self._told_at = -math.inf
         self.failure = ""
@@ -178,6 +189,8 @@ class Writer:
                         break
                     group.append(more)
                 self._commit(database, group)
+                if self._housekeeping.is_due:  # however busy the writer is, it comes to a step of this
+                    self._keep_house(database)
         finally:
             database.close()
 
@@ -191,7 +204,18 @@ class Writer:
                 self.failure = ""
                 if self._told_at == self._failed_at:
                     _log.info("the store can be written again")
+        while self._housekeeping.is_due:
+            with contextlib.suppress(queue.Empty):
+                return self._jobs.get_nowait()
+            self._keep_house(database)
         return self._jobs.get()
+
+    def _keep_house(self, database: Database) -> None:
+        try:
+            self._housekeeping.step(database.connection)
+        except sqlite3.Error as error:
+            self._housekeeping.put_off()
+            _log.debug("the store was not tidied", extra={"reason": database.explain(error)})
 
     def _commit(self, database: Database, group: list[_Append | _Write]) -> None:
         connection = database.connection
@@ -219,6 +243,7 @@ class Writer:
             cursor = connection.execute("INSERT INTO journal (received, body) VALUES (?, ?)", (job.received, job.body))
             return cursor.lastrowid or 0
         _write(connection, job.checkpoint)
+        self._housekeeping.plan(job.checkpoint.now, job.checkpoint.kept_since)
         return 0
 
 
@@ -250,48 +275,53 @@ def _edge_row(number: int, edge: Edge) -> tuple[int, str, str, str | None, int, 
     return number, encode_peer(edge.client), encode_peer(edge.server), service, edge.port, edge.protocol
 
 
-_ADD_BUCKET = f"ON CONFLICT (start, edge) DO UPDATE SET {adding('excluded.{}'.format)}"
 _ADD_TOTAL = adding(lambda name: f"?{COUNTS.index(name) + 3}")
-_MARKS = ", ".join("?" * len(COUNTS))
 _NOTHING = ", ".join(str(NEVER) if name == "first_seen" else "0" for name in COUNTS)
+_SINCE_START = ", ".join(f"?{place}" + " - ?1" * (name in TIMES) for place, name in enumerate(COUNTS, 3))
+_ADD_MINUTE = f"""
+    INSERT INTO minutes VALUES (?1 / {MINUTE}, ?2, {_SINCE_START})
+    ON CONFLICT (start, edge) DO UPDATE SET {adding("excluded.{}".format)}
+"""
+_ADD_ACCOUNT = f"""
+    INSERT INTO account_minutes VALUES (?1 / {MINUTE}, ?2, ?3)
+    ON CONFLICT (start, name) DO UPDATE SET count = count + excluded.count
+"""
+_EMPTIED = ("edges", "minutes", "hours", "samples", "details", "ledger", "account_minutes", "account_hours")
 
 
 def _write(connection: sqlite3.Connection, point: Checkpoint) -> None:
     many = connection.executemany
+    meta = {"number": point.number, "since": point.since or None, "kept_since": point.kept_since or None}
+    meta["lag"] = point.lag
     if point.reset:
-        epoch, at = point.reset
-        for table in ("edges", "minutes", "hours", "samples", "details"):
+        meta["epoch"], meta["reset_at"] = point.reset
+        for table in _EMPTIED:
             connection.execute(f"DELETE FROM {table}")
-        many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("epoch", str(epoch)), ("reset_at", str(at))])
+    for table, column in (("edges", "id"), ("details", "edge"), ("samples", "edge")):
+        many(f"DELETE FROM {table} WHERE {column} = ?", ((number,) for number in point.gone))
     many(
         f"INSERT INTO edges VALUES (?, ?, ?, ?, ?, ?, {_NOTHING})",
         (_edge_row(number, edge) for number, edge in point.edges),
     )
+    if point.edges:
+        # An edge that has left leaves buckets behind, to be found by nobody: its number is not used again.
+        meta["edges"] = max(number for number, _ in point.edges)
     many(f"UPDATE edges SET {_ADD_TOTAL} WHERE id = ?2", point.buckets)
-    many(f"INSERT INTO minutes VALUES (?, ?, {_MARKS}) {_ADD_BUCKET}", point.buckets)
+    many(_ADD_MINUTE, point.buckets)
     many("INSERT OR IGNORE INTO details VALUES (?, ?, ?)", point.details)
     many(f"INSERT OR IGNORE INTO samples VALUES ({', '.join('?' * 8)})", point.samples)
-    many("INSERT OR REPLACE INTO sequences VALUES (?, ?, ?, ?)", point.sequences)
+    many("INSERT OR REPLACE INTO sequences VALUES (?, ?, ?, ?, ?, ?)", point.sequences)
+    many("INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?)", point.ledger)
+    many(_ADD_ACCOUNT, point.accounts)
+    many("INSERT OR REPLACE INTO blind VALUES (?, ?, ?, ?)", point.blind)
     if point.waiting is not None:
         connection.execute("DELETE FROM waiting")
         many("INSERT INTO waiting (received, body) VALUES (?, ?)", point.waiting)
-    if point.since:
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('since', ?)", (str(point.since),))
+    many(
+        "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+        ((key, str(value)) for key, value in meta.items() if value is not None),
+    )
     connection.execute("DELETE FROM journal WHERE id <= ?", (point.journal,))
-    _settle(connection, point.now)
-
-
-def _settle(connection: sqlite3.Connection, now: int) -> None:
-    """Move the oldest minute that is two hours old into its hour; one a checkpoint keeps each transaction short."""
-    limit = (now - _SETTLED_AFTER) // HOUR * HOUR
-    oldest = connection.execute("SELECT min(start) FROM minutes WHERE start < ?", (limit,)).fetchone()[0]
-    if oldest is not None:
-        connection.execute(
-            f"""INSERT INTO hours SELECT start - start % {HOUR}, edge, {", ".join(COUNTS)}
-            FROM minutes WHERE start = ? {_ADD_BUCKET}""",
-            (oldest,),
-        )
-        connection.execute("DELETE FROM minutes WHERE start >= ? AND start < ?", (oldest, oldest + MINUTE))
     connection.execute(
         """DELETE FROM sequences WHERE heard < (SELECT heard FROM sequences ORDER BY heard DESC LIMIT 1 OFFSET ?)""",
         (_SEQUENCES_KEPT,),
