@@ -90,12 +90,16 @@ class Changes:
         self._namespaces: set[str] = set()
         self._news = News(self._claims, self._endpoints, self._services, self.problems)
 
-    def apply(self, kind: str, item: Object) -> None:
+    def apply(self, kind: str, item: Object, at: int | None = None, since: int | None = None) -> None:  # noqa: ARG002  soon
         """Take in an object that is new or has changed.
 
         Args:
             kind: `objects.group_kind`; for kinds that are not indexed the object is an `Owner`.
             item: The object. One without a name is passed over and noted in `problems`.
+            at: When that was told, milliseconds since the epoch on our clock. None where it has been so for as long as
+                anybody knows: from files, and from the first list of a resource.
+            since: From when on it may have been so, where that is longer ago than a watch takes to tell: after a time
+                in which the resource could not be watched.
         """
         meta = item.metadata
         if meta is None or not meta.name:

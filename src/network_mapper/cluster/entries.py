@@ -7,7 +7,7 @@ Times are milliseconds since the epoch (UTC).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -75,6 +75,14 @@ class Port(msgspec.Struct, frozen=True, gc=False):
     node: int = 0
 
 
+class Backing(NamedTuple):
+    """Who was behind a service while `start <= instant < end`; see `ServiceEntry.backing`."""
+
+    workloads: tuple[Workload, ...]
+    start: int
+    end: int
+
+
 class ServiceEntry:
     """A service.
 
@@ -133,6 +141,14 @@ class ServiceEntry:
         if self._backends is None:
             self._backends = self._find(self) if self._find else ()
         return self._backends
+
+    def backing(self, instant: int) -> Backing:  # noqa: ARG002  soon
+        """Who was behind it at an instant, with the span in which that answer holds."""
+        return Backing(self.backends, self.start, FOREVER)
+
+    def backends_at(self, instant: int) -> tuple[Workload, ...]:
+        """The distinct workloads of all the endpoints that it had, or may have had, at an instant, sorted."""
+        return self.backing(instant).workloads
 
     @property
     def is_api_server(self) -> bool:

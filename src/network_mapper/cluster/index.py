@@ -52,7 +52,7 @@ from network_mapper.cluster.objects import POD
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from network_mapper.model import Workload
+    from network_mapper.model import PodSighting, Workload
 
 __all__ = [
     "FOREVER",
@@ -261,6 +261,20 @@ class Index(Changes):
                 return gone
         return None
 
+    def pod_of_uid(self, uid: str) -> PodEntry | None:
+        """The pod of that UID, present or remembered."""
+        pods = chain(self._pods.values(), self._remembered)
+        return next((pod for pod in pods if pod.uid == uid), None) if uid else None
+
+    def sight(self, node: str, sighting: PodSighting, ahead: int) -> None:
+        """Take in that a node saw a pod to have addresses; used where the API's times do not decide.
+
+        Args:
+            node: Who saw it.
+            sighting: What it saw, with times of its own clock.
+            ahead: By how many milliseconds that clock is ahead of ours.
+        """
+
     def application(self, namespace: str, name: str, instant: int) -> PodEntry | None:
         """The newest pod of an application that lived; None where there was none, or its pods are of several workloads.
 
@@ -329,6 +343,10 @@ class Index(Changes):
     def own_workloads(self) -> frozenset[Workload]:
         """Those of which a pod, present or remembered, is a part of this program; see `own`."""
         return self._groups.own()
+
+    def exists(self, workload: Workload) -> bool:
+        """Whether a workload is in the cluster: its root object, or a pod of it; also where that cannot be known."""
+        return bool(self._groups.pods(workload)) or workload.kind != "Pod"
 
     def is_named(self, workload: Workload) -> bool:
         """Whether one of its pods, present or remembered, has the name from an annotation or a label."""
