@@ -27,6 +27,7 @@ NOTHING = "No connections found."
 _DROPS = {str(drop): drop for drop in Drop}
 _ORDINARY = {Drop.DNS_NO_ADDRESS, Drop.DNS_NXDOMAIN}
 """Answers that lead nowhere; a resolver that tries the suffixes of names gets them all day."""
+_NODES_OWN = (Hop.KERNEL, Hop.CAPTURE)
 _SHOWN = 8
 """Names in one line; more would bury the sentence."""
 
@@ -132,7 +133,7 @@ def _empty_map(status: Status, where: str) -> list[str]:
             for sniffer in status.sniffers
             if sniffer.started >= status.reset_at  # else what it counts may be older than the map
             for reason, count in sniffer.drops.items()
-            if count and reason in _DROPS and _DROPS[reason].hop is Hop.CAPTURE and reason not in _ORDINARY
+            if count and reason in _DROPS and _DROPS[reason].hop in _NODES_OWN and reason not in _ORDINARY
         ]
         if missed:
             lines.append("Nothing that was seen could be reported:")

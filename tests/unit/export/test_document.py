@@ -73,6 +73,8 @@ def test_document_of_one_pair(answer, edges):
                 ],
             }
         ],
+        "gone": [],
+        "completeness": None,
     }
 
 
