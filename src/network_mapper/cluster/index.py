@@ -362,6 +362,10 @@ class Index(Changes):
         """The names of all nodes, sorted."""
         return sorted(self._nodes)
 
+    def node_starts(self) -> dict[str, int]:
+        """When each node was registered, milliseconds since the epoch, by name."""
+        return {name: node.start for name, node in self._nodes.items()}
+
     def counts(self) -> dict[str, int]:
         """How many `pods`, `services`, `nodes` and `workloads` there are."""
         return {

@@ -173,6 +173,10 @@ class Database:
         """The balance sheet, as `Checkpoint.ledger`."""
         return list(self.connection.execute("SELECT hop, unit, name, total FROM ledger"))
 
+    def losses(self) -> list[tuple[str, str, str, int]]:
+        """What every sniffer start had lost as it last said: node, start, `model.Drop`, total."""
+        return list(self.connection.execute("SELECT node, boot, name, total FROM losses"))
+
     def blind(self, since: int = 0) -> list[Blind]:
         """Blind windows that ended after `since`, in order."""
         rows = self.connection.execute(

@@ -53,6 +53,11 @@ CREATE TABLE blind (
     PRIMARY KEY (node, began, reason)
 ) WITHOUT ROWID
 """
+_LOSSES = """
+CREATE TABLE losses (
+    node TEXT NOT NULL, boot TEXT NOT NULL, name TEXT NOT NULL, total INTEGER NOT NULL, PRIMARY KEY (node, boot, name)
+) WITHOUT ROWID
+"""
 _ACCOUNTS = [
     f"CREATE TABLE account_minutes ({_ACCOUNT_COLUMNS}) WITHOUT ROWID",
     f"CREATE TABLE account_hours ({_ACCOUNT_COLUMNS}) WITHOUT ROWID",
@@ -82,6 +87,7 @@ TABLES = [
     _LEDGER,
     *_ACCOUNTS,
     _BLIND,
+    _LOSSES,
 ]
 
 
@@ -108,6 +114,7 @@ UPGRADES = {
         _LEDGER,
         *_ACCOUNTS,
         _BLIND,
+        _LOSSES,
         f"""INSERT OR REPLACE INTO meta
             SELECT 'settled', CAST((max(start) + 1) * {HOUR} AS TEXT) FROM hours HAVING max(start) IS NOT NULL""",
         "INSERT OR REPLACE INTO meta SELECT 'edges', CAST(ifnull(max(id), 0) AS TEXT) FROM edges",

@@ -81,6 +81,7 @@ class Checkpoint(msgspec.Struct):
         accounts: Differences to add by minute: its start, name (as in `ledger`; `mapped` for what is in edges) and
             count of observations.
         blind: Blind windows that have ended.
+        losses: What the starts in `sequences` had lost as they last said: node, start, `model.Drop`, total.
         gone: Edges that have left the map by number; all else in this checkpoint came after that.
         kept_since: Buckets, accounts and blind windows that ended by then have left, milliseconds since the epoch.
         lag: By how much, at the least, what was seen has been older than the moment in which it was told.
@@ -100,6 +101,7 @@ class Checkpoint(msgspec.Struct):
     ledger: list[tuple[str, str, str, int]] = []
     accounts: list[tuple[int, str, int]] = []
     blind: list[Blind] = []
+    losses: list[tuple[str, str, str, int]] = []
     gone: list[int] = []
     kept_since: int = 0
     lag: int | None = None
@@ -311,6 +313,7 @@ def _write(connection: sqlite3.Connection, point: Checkpoint) -> None:
     many("INSERT OR IGNORE INTO details VALUES (?, ?, ?)", point.details)
     many(f"INSERT OR IGNORE INTO samples VALUES ({', '.join('?' * 8)})", point.samples)
     many("INSERT OR REPLACE INTO sequences VALUES (?, ?, ?, ?, ?, ?)", point.sequences)
+    many("INSERT OR REPLACE INTO losses VALUES (?, ?, ?, ?)", point.losses)
     many("INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?)", point.ledger)
     many(_ADD_ACCOUNT, point.accounts)
     many("INSERT OR REPLACE INTO blind VALUES (?, ?, ?, ?)", point.blind)
@@ -326,3 +329,4 @@ def _write(connection: sqlite3.Connection, point: Checkpoint) -> None:
         """DELETE FROM sequences WHERE heard < (SELECT heard FROM sequences ORDER BY heard DESC LIMIT 1 OFFSET ?)""",
         (_SEQUENCES_KEPT,),
     )
+    connection.execute("DELETE FROM losses WHERE (node, boot) NOT IN (SELECT node, boot FROM sequences)")
