@@ -164,7 +164,7 @@ class Reporter:
         self._on_new_mapper = on_new_mapper
         self._instance: str | None = None
         self._tried = False
-        """Whether a report that told of pods was tried in vain: another process than the one that answers may have it."""
+        """Whether a report that told of pods was tried in vain, so that another process may have it."""
         self._pods = Sightings()
         self._account = Account(Hop.TRANSPORT, "observations")
         self._wall = wall

@@ -45,22 +45,58 @@ class Drop(enum.StrEnum):
 
     RING_OVERFLOW = ("ring_overflow", Hop.KERNEL, "packets", "the packet ring was full: raise --ring-size")
     PACKET_MALFORMED = ("packet_malformed", Hop.CAPTURE, "packets", "a packet's headers were cut short or inconsistent")
+    PACKET_IRRELEVANT = ("packet_irrelevant", Hop.CAPTURE, "packets", "opens no connection and carries no DNS")
+    PACKET_COPY = ("packet_copy", Hop.CAPTURE, "packets", "was seen already, at another interface of the node")
+    SYN_REPEATED = ("syn_repeated", Hop.CAPTURE, "packets", "a client that had no answer knocked again")
+    ANSWER_REPEATED = ("answer_repeated", Hop.CAPTURE, "packets", "a connection's answer once more: a copy or repeated")
+    ANSWER_UNASKED = ("answer_unasked", Hop.CAPTURE, "packets", "answers a SYN that was not seen here a moment ago")
     FILE_DAMAGED = ("file_damaged", Hop.CAPTURE, "files", "a capture file ended early or contradicted itself")
     LINK_UNKNOWN = ("link_unknown", Hop.CAPTURE, "packets", "a capture file has a link type that is not understood")
-    DNS_MALFORMED = ("dns_malformed", Hop.CAPTURE, "packets", "a DNS message could not be decoded")
-    DNS_UNASKED = ("dns_unasked", Hop.CAPTURE, "packets", "a DNS answer to a question not asked here by that client")
-    DNS_FAILED = ("dns_failed", Hop.CAPTURE, "answers", "the DNS server answered with an error other than NXDOMAIN")
-    DNS_NXDOMAIN = ("dns_nxdomain", Hop.CAPTURE, "answers", "the name that was asked for does not exist")
-    DNS_NO_ADDRESS = ("dns_no_address", Hop.CAPTURE, "answers", "the DNS answer holds no address for the name")
-    DNS_TABLE_FULL = ("dns_table_full", Hop.CAPTURE, "questions", "too many unanswered DNS questions at once")
+    DNS_MALFORMED = ("dns_malformed", Hop.CAPTURE, "messages", "a DNS message could not be decoded")
+    DNS_UNASKED = ("dns_unasked", Hop.CAPTURE, "messages", "a DNS answer to a question not asked here by that client")
+    DNS_FAILED = ("dns_failed", Hop.CAPTURE, "messages", "the DNS server answered with an error other than NXDOMAIN")
+    DNS_NXDOMAIN = ("dns_nxdomain", Hop.CAPTURE, "messages", "the name that was asked for does not exist")
+    DNS_NO_ADDRESS = ("dns_no_address", Hop.CAPTURE, "messages", "the DNS answer holds no address for the name")
+    DNS_TABLE_FULL = ("dns_table_full", Hop.CAPTURE, "messages", "too many unanswered DNS questions at once")
+    DNS_CLIENT_FULL = (
+        "dns_client_full",
+        Hop.CAPTURE,
+        "messages",
+        "one client has more unanswered DNS questions at once than its share of the table",
+    )
+    DNS_COPY = (
+        "dns_copy",
+        Hop.CAPTURE,
+        "messages",
+        "a DNS message that was seen already, at another interface or again",
+    )
+    DNS_UNANSWERED = ("dns_unanswered", Hop.CAPTURE, "messages", "a DNS question without an answer for half a minute")
     DNS_STREAM_LOST = ("dns_stream_lost", Hop.CAPTURE, "messages", "a DNS message over TCP had a gap or was too long")
     CONNECTION_TABLE_FULL = (
         "connection_table_full",
         Hop.CAPTURE,
-        "connections",
-        "too many connection attempts at once",
+        "packets",
+        "too many connection attempts at once: the oldest is given up",
+    )
+    CONNECTION_CLIENT_FULL = (
+        "connection_client_full",
+        Hop.CAPTURE,
+        "packets",
+        "one client has more connection attempts at once than its share of the table",
     )
     PAIRS_FULL = ("pairs_full", Hop.CAPTURE, "observations", "too many different address pairs within one second")
+    PAIRS_CLIENT_FULL = (
+        "pairs_client_full",
+        Hop.CAPTURE,
+        "observations",
+        "one client has more different address pairs within one second than its share",
+    )
+    SWITCHED_OFF = (
+        "switched_off",
+        Hop.CAPTURE,
+        "observations",
+        "this kind of evidence is switched off at the sniffer (--no-enable-dns, -tcp, -sockets)",
+    )
     SOCKET_TABLE_UNREADABLE = (
         "socket_table_unreadable",
         Hop.CAPTURE,
@@ -75,7 +111,33 @@ class Drop(enum.StrEnum):
         "an open socket's ports do not tell which side opened it",
     )
 
+    SOCKET_SERVER_SIDE = (
+        "socket_server_side",
+        Hop.CAPTURE,
+        "sockets",
+        "the end of an open connection that did not open it: the other end counts",
+    )
+    SOCKET_PAIRS_FULL = (
+        "socket_pairs_full",
+        Hop.CAPTURE,
+        "sockets",
+        "too many different address pairs in the tables of one network namespace",
+    )
+
     FOLD_FULL = ("fold_full", Hop.FOLD, "observations", "too many different edges wait to be reported")
+
+    FOLD_CLIENT_FULL = (
+        "fold_client_full",
+        Hop.FOLD,
+        "observations",
+        "one client has more different edges that wait to be reported than its share",
+    )
+    FOLD_INTERFACE_FULL = (
+        "fold_interface_full",
+        Hop.FOLD,
+        "observations",
+        "the clients behind one interface have more different edges that wait to be reported than their share",
+    )
 
     REPORT_REFUSED = ("report_refused", Hop.TRANSPORT, "observations", "the mapper refused a report for good")
     PODS_FULL = ("pods_full", Hop.TRANSPORT, "pods", "too many pods of the node wait to be told to the mapper")
@@ -184,9 +246,15 @@ _LOSSES = frozenset(
         Drop.DNS_TABLE_FULL,
         Drop.DNS_STREAM_LOST,
         Drop.CONNECTION_TABLE_FULL,
+        Drop.CONNECTION_CLIENT_FULL,
+        Drop.DNS_CLIENT_FULL,
         Drop.PAIRS_FULL,
+        Drop.PAIRS_CLIENT_FULL,
         Drop.SOCKET_TABLE_UNREADABLE,
+        Drop.SOCKET_PAIRS_FULL,
         Drop.FOLD_FULL,
+        Drop.FOLD_CLIENT_FULL,
+        Drop.FOLD_INTERFACE_FULL,
         Drop.REPORT_REFUSED,
         Drop.STOPPED_UNSENT,
         Drop.REPORT_MALFORMED,
