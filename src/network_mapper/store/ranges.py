@@ -26,57 +26,46 @@ class Counted(NamedTuple):
         until: Where it really ends, exclusive.
         counts: By edge number: the `COUNTS`, in their order. What was seen first may lie before `since`, as an
             observation counts where it ends.
+        accounts: Observations by name, as in `Checkpoint.accounts`.
+        kept_since: Before that time nothing is kept; a range that begins earlier was cut.
         number: Of the last checkpoint that is in it (`Checkpoint.number`).
     """
 
     since: int
     until: int
     counts: dict[int, list[int]]
+    accounts: dict[str, int]
+    kept_since: int
     number: int
 
 
-def counts_between(path: str, since: int, until: int) -> Counted:
-    """Read the counts of every edge in the buckets that `[since, until)` touches.
+def read_range(path: str, since: int, until: int) -> Counted:
+    """Read what is in the buckets that `[since, until)` touches.
 
     Raises:
         sqlite3.Error: The file cannot be read.
     """
     with _reading(path) as connection:
         meta = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('settled', 'kept_since', 'number')"))
+        kept_since = int(meta.get("kept_since", "0"))
         since, until = widened(since, until, int(meta.get("settled", "0")))
-        since = max(since, int(meta.get("kept_since", "0")))
+        since = max(since, kept_since)
         connection.execute(f"CREATE TEMP TABLE sums (edge INTEGER PRIMARY KEY, {', '.join(COUNTS)})")
-        for table, unit in (("minutes", MINUTE), ("hours", HOUR)):
+        accounts: dict[str, int] = {}
+        for buckets, accounted, unit in (("minutes", "account_minutes", MINUTE), ("hours", "account_hours", HOUR)):
+            bounds = since // unit, until // unit
             columns = ", ".join(f"start * {unit} + {name}" if name in TIMES else name for name in COUNTS)
             # Added up in place: sorted by edge they would need as much room again as all buckets of the range have.
             connection.execute(
-                f"""INSERT INTO sums SELECT edge, {columns} FROM {table}
-                WHERE start >= ?1 AND start < ?2 ON CONFLICT (edge) DO UPDATE SET {adding("excluded.{}".format)}""",
-                (since // unit, until // unit),
+                f"""INSERT INTO sums SELECT edge, {columns} FROM {buckets}
+                WHERE start >= ? AND start < ? ON CONFLICT (edge) DO UPDATE SET {adding("excluded.{}".format)}""",
+                bounds,
             )
+            rows = f"SELECT name, sum(count) FROM {accounted} WHERE start >= ? AND start < ? GROUP BY name"
+            for name, count in connection.execute(rows, bounds):
+                accounts[name] = accounts.get(name, 0) + count
         counts = {edge: row for edge, *row in connection.execute("SELECT * FROM sums")}
-    return Counted(since, until, counts, int(meta.get("number", "0")))
-
-
-def accounts_between(path: str, since: int, until: int) -> dict[str, int]:
-    """Add up the accounts of the buckets that `[since, until)` touches, by name as in `Checkpoint.accounts`.
-
-    Raises:
-        sqlite3.Error: The file cannot be read.
-    """
-    found: dict[str, int] = {}
-    with _reading(path) as connection:
-        meta = dict(connection.execute("SELECT key, value FROM meta WHERE key IN ('settled', 'kept_since')"))
-        since, until = widened(since, until, int(meta.get("settled", "0")))
-        since = max(since, int(meta.get("kept_since", "0")))
-        for table, unit in (("account_minutes", MINUTE), ("account_hours", HOUR)):
-            rows = connection.execute(
-                f"SELECT name, sum(count) FROM {table} WHERE start >= ? AND start < ? GROUP BY name",
-                (since // unit, until // unit),
-            )
-            for name, count in rows:
-                found[name] = found.get(name, 0) + count
-    return found
+    return Counted(since, until, counts, accounts, kept_since, int(meta.get("number", "0")))
 
 
 def widened(since: int, until: int, settled: int) -> tuple[int, int]:
