@@ -20,7 +20,7 @@ from network_mapper.agent.account import Account
 from network_mapper.agent.batch import make_batch
 from network_mapper.agent.spans import Spans, split
 from network_mapper.model import Drop, Hop
-from network_mapper.model.excess import Excess
+from network_mapper.model.shares import Excess, Shares
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,8 +36,6 @@ _MANY_SPANS = _MOST_SPANS // 2
 _KNOWN = 60_000
 """Milliseconds for which a key that was told is known: longer than it is held, because what comes back every half
 minute need not have a report of its own."""
-_CLIENT_SHARE = 8
-_TAP_SHARE = 2
 
 
 class _Entry(Spans):
@@ -59,12 +57,11 @@ class Fold:
 
     Attributes:
         account: Observations that came, were taken for a report, wait, or were dropped.
-        excess: Clients, and interfaces as `interface 7`, that took more than their share.
+        excess: Who took more than a fair share.
 
     Args:
         repeat_interval: Seconds for which a key that only repeats is held.
-        most_keys: Keys that may wait at once. One client may have an eighth of them, the clients that are first seen at
-            one interface a half. Keys that are only remembered as told make room for those that wait.
+        most_keys: Keys that may wait at once, in fair shares. What is only remembered as told makes room for them.
         most_spans: Spans that may wait at once, over all keys, before all of them become coarser.
         owner: Tells which pod certainly had an address from a first to a last moment, milliseconds since the epoch.
             Asked when rows are taken: first for all of a client's rows together, then one by one.
@@ -83,17 +80,13 @@ class Fold:
         self._known_for = max(_KNOWN, self._repeat)
         self._most_keys = most_keys
         self._most_spans = max(most_spans, most_keys)
-        self._client_share = max(1, most_keys // _CLIENT_SHARE)
-        self._tap_share = max(1, most_keys // _TAP_SHARE)
+        self._shares: Shares[str] = Shares(most_keys)
         self._owner = owner
         self._due: dict[Key, _Entry] = {}
         self._held: dict[Key, _Entry] = {}
         self._held_since: int | None = None
         self._told: dict[Key, int] = {}
         """When a key of which nothing waits was told; in that order."""
-        self._of_client: dict[str, int] = {}
-        self._of_tap: dict[int, int] = {}
-        """Keys that wait."""
         self._spans = 0
         self._tight = False
 
@@ -151,32 +144,21 @@ class Fold:
     def _begin(self, key: Key, count: int) -> _Entry | None:
         """The entry of a key of which nothing waits yet; None where there is no room, which is counted."""
         client, tap = key[:2]
-        of_client, of_tap = self._of_client.get(client, 0), self._of_tap.get(tap, 0)
-        if of_client >= self._client_share:
+        greedy = self._shares.full(client, tap)
+        if greedy is not None:
             self.account.drop(Drop.FOLD_CLIENT_FULL, count)
-            self.excess.add(client, Drop.FOLD_CLIENT_FULL, count)
-            return None
-        if tap and of_tap >= self._tap_share:
-            self.account.drop(Drop.FOLD_INTERFACE_FULL, count)
-            self.excess.add(f"interface {abs(tap)}", Drop.FOLD_INTERFACE_FULL, count)
+            self.excess.add(greedy, Drop.FOLD_CLIENT_FULL, count)
             return None
         if self.keys >= self._most_keys:
             self.account.drop(Drop.FOLD_FULL, count)
             return None
-        self._of_client[client], self._of_tap[tap] = of_client + 1, of_tap + 1
-        self._tight = self._tight or of_client * 2 > self._client_share
+        if self._shares.add(client, tap) * 2 > self._shares.client_share:
+            self._tight = True
         entry = _Entry()
         known = self._told.pop(key, None) is not None
         (self._held if known else self._due)[key] = entry
         self._remember_less()
         return entry
-
-    def _end(self, key: Key) -> None:
-        """Note that nothing waits for a key any more."""
-        for counts, who in ((self._of_client, key[0]), (self._of_tap, key[1])):
-            counts[who] -= 1
-            if not counts[who]:
-                del counts[who]
 
     def _remember_less(self) -> None:
         """Forget keys that were told longest ago, where there are more keys than may be."""
@@ -259,7 +241,7 @@ class Fold:
         for key, _, _ in taken:
             if not self._due[key]:
                 entry = self._due.pop(key)
-                self._end(key)
+                self._shares.remove(*key[:2])
                 if not entry.doubtful:
                     self._told[key] = now
         self._tight = self._tight and bool(self._due)

@@ -52,7 +52,12 @@ class Drop(enum.StrEnum):
     ANSWER_UNASKED = ("answer_unasked", Hop.CAPTURE, "packets", "answers a SYN that was not seen here a moment ago")
     FILE_DAMAGED = ("file_damaged", Hop.CAPTURE, "files", "a capture file ended early or contradicted itself")
     LINK_UNKNOWN = ("link_unknown", Hop.CAPTURE, "packets", "a capture file has a link type that is not understood")
-    DNS_MALFORMED = ("dns_malformed", Hop.CAPTURE, "messages", "a DNS message could not be decoded")
+    DNS_MALFORMED = (
+        "dns_malformed",
+        Hop.CAPTURE,
+        "messages",
+        "a DNS message cannot be decoded, or goes the wrong way",
+    )
     DNS_UNASKED = ("dns_unasked", Hop.CAPTURE, "messages", "a DNS answer to a question not asked here by that client")
     DNS_FAILED = ("dns_failed", Hop.CAPTURE, "messages", "the DNS server answered with an error other than NXDOMAIN")
     DNS_NXDOMAIN = ("dns_nxdomain", Hop.CAPTURE, "messages", "the name that was asked for does not exist")
@@ -62,7 +67,7 @@ class Drop(enum.StrEnum):
         "dns_client_full",
         Hop.CAPTURE,
         "messages",
-        "one client has more unanswered DNS questions at once than its share of the table",
+        "one client, or all behind one interface, have more unanswered DNS questions than their share",
     )
     DNS_COPY = (
         "dns_copy",
@@ -82,14 +87,14 @@ class Drop(enum.StrEnum):
         "connection_client_full",
         Hop.CAPTURE,
         "packets",
-        "one client has more connection attempts at once than its share of the table",
+        "one client, or all behind one interface, have more connection attempts at once than their share",
     )
     PAIRS_FULL = ("pairs_full", Hop.CAPTURE, "observations", "too many different address pairs within one second")
     PAIRS_CLIENT_FULL = (
         "pairs_client_full",
         Hop.CAPTURE,
         "observations",
-        "one client has more different address pairs within one second than its share",
+        "one client, or all behind one interface, have more address pairs within one second than their share",
     )
     SWITCHED_OFF = (
         "switched_off",
@@ -130,13 +135,7 @@ class Drop(enum.StrEnum):
         "fold_client_full",
         Hop.FOLD,
         "observations",
-        "one client has more different edges that wait to be reported than its share",
-    )
-    FOLD_INTERFACE_FULL = (
-        "fold_interface_full",
-        Hop.FOLD,
-        "observations",
-        "the clients behind one interface have more different edges that wait to be reported than their share",
+        "one client, or all behind one interface, have more edges that wait to be reported than their share",
     )
 
     REPORT_REFUSED = ("report_refused", Hop.TRANSPORT, "observations", "the mapper refused a report for good")
@@ -254,7 +253,6 @@ _LOSSES = frozenset(
         Drop.SOCKET_PAIRS_FULL,
         Drop.FOLD_FULL,
         Drop.FOLD_CLIENT_FULL,
-        Drop.FOLD_INTERFACE_FULL,
         Drop.REPORT_REFUSED,
         Drop.STOPPED_UNSENT,
         Drop.REPORT_MALFORMED,

@@ -52,9 +52,9 @@ class SnifferSettings(msgspec.Struct):
     report_interval: Annotated[
         float, seconds("Seconds between two reports of what is new.", model="sniffer-report-interval"), _SECONDS
     ] = 1.0
-    repeat_interval: Annotated[float, seconds("Seconds after which what only repeats is reported again."), _SECONDS] = (
-        30.0
-    )
+    repeat_interval: Annotated[
+        float, seconds("Seconds for which what only repeats is held; what a sniffer that is killed takes along."), _SECONDS
+    ] = 5.0
     heartbeat_interval: Annotated[
         float, seconds("Seconds of silence after which the mapper is told that all is well."), _SECONDS
     ] = 4.0

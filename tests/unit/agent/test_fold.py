@@ -112,10 +112,9 @@ def test_nothing_is_lost_and_nothing_doubled(rounds, data):
         assert batch.events == sum(row.count for _, _, _, row, _, _ in rows(batch))
         taken += batch.events
     assert taken + sum(account.drops.values()) == given_events
-    assert set(account.drops) <= {Drop.FOLD_FULL, Drop.FOLD_CLIENT_FULL, Drop.FOLD_INTERFACE_FULL}
+    assert set(account.drops) <= {Drop.FOLD_FULL, Drop.FOLD_CLIENT_FULL}
     assert (fold.keys, fold.spans, account.held) == (0, 0, 0)
-    assert not fold._of_client
-    assert not fold._of_tap
+    assert not fold._shares
 
 
 @given(st.lists(observations, max_size=40))
@@ -373,8 +372,8 @@ def test_clients_behind_one_interface_have_half_of_the_room():
     fold = Fold(most_keys=16)
     fold.add(seen(client=f"203.0.113.{n}", tap=2) for n in range(30))
     fold.add(seen(client=f"10.0.1.{n}", tap=3 + n) for n in range(8))
-    assert fold.account.drops == {Drop.FOLD_INTERFACE_FULL: 22}
-    assert fold.excess.worst(9) == [("interface 2", Drop.FOLD_INTERFACE_FULL, 22)]
+    assert fold.account.drops == {Drop.FOLD_CLIENT_FULL: 22}
+    assert fold.excess.worst(9) == [(2, Drop.FOLD_CLIENT_FULL, 22)]
 
 
 def test_where_the_interface_is_unknown_all_the_room_is_for_all():
@@ -439,7 +438,7 @@ def test_the_fold_says_when_half_of_its_room_is_taken():
 
 def test_the_fold_says_when_half_of_a_clients_share_is_taken_until_it_is_empty():
     fold = Fold(most_keys=80)
-    fold.add(seen(port=port) for port in range(6))
+    fold.add(seen(port=port) for port in range(5))
     assert not fold.crowded()
     fold.add([seen(port=99)])
     assert fold.crowded()
