@@ -26,8 +26,8 @@ from harness.workloads.churn import Churn
 from harness.workloads.manifests import Image
 
 NAMESPACE = "churn"
-PODS = ("10.244.0.0/27", "fd00:10:244::/123")
-PREFIXES = (28, 124)
+PODS = ("10.244.0.0/27", "fd00:10:244::/56")
+PREFIXES = (28, 64)
 AT_ONCE = 9
 SETTLING = 75.0
 """Seconds for which rows may wait for their pods to be told of, and some to report them."""
