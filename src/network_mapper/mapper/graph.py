@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from network_mapper.mapper.grouping import GROUP_AFTER, Grouping
-from network_mapper.model import Drop, Edge, External, Kind, Node, Peer, Service, ServiceRef, Workload
+from network_mapper.model import Edge, External, Kind, Node, Peer, Service, ServiceRef, Workload
 from network_mapper.store.database import NEVER
 from network_mapper.store.schema import MINUTE
 
@@ -139,7 +139,7 @@ class Graph:
         if found is not None:
             return found
         if not self.grouping.admits(client):
-            self.grouping.refused.add(client, Drop.EDGES_FULL, count)
+            self.grouping.refuse(client, count)
             return None
         key = self._key(client, server, service, port, protocol)
         edge = Edge(*key, 0, 0, 0, 0, NEVER, 0, 0, 0, 0, _NO_DETAILS)

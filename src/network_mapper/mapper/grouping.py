@@ -17,8 +17,8 @@ import contextlib
 import ipaddress
 from typing import TYPE_CHECKING, Final
 
-from network_mapper.model import External, Workload
-from network_mapper.model.excess import Excess
+from network_mapper.model import Ambiguous, Drop, External, Service, Workload
+from network_mapper.model.shares import Excess
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -92,7 +92,7 @@ class Grouping:
         known: The ends of edges.
 
     Attributes:
-        refused: Clients for whose observations there was no room.
+        refused: Clients for whose observations there was no room, as `namespace/name` or name.
     """
 
     def __init__(self, max_edges: int, after: int, known: Container[Peer]) -> None:
@@ -106,7 +106,7 @@ class Grouping:
         self._workloads: dict[tuple[str, str], int] = {}
         """By namespace and kind: ends of edges."""
         self._edges = 0
-        self.refused: Excess[Peer] = Excess()
+        self.refused: Excess[str] = Excess()
 
     def place(self, client: Peer, server: Peer, port: int) -> tuple[Peer, Peer, int]:
         """The ends and the port of the edge that a new one belongs to: its own, or a group's."""
@@ -126,10 +126,9 @@ class Grouping:
         free = self._max_edges - self._edges
         return free > 0 and (servers is None or servers.total < max(_SMALL, free // _FREE_SHARE))
 
-    def edges_of(self, client: Peer) -> int:
-        """How many edges a client has."""
-        servers = self._servers.get(client)
-        return servers.total if servers is not None else 0
+    def refuse(self, client: Peer, count: int) -> None:
+        """Count observations for which there was no room."""
+        self.refused.add(_text(client), Drop.EDGES_FULL, count)
 
     def add(self, client: Peer, server: Peer) -> None:
         """Note an edge."""
@@ -190,6 +189,12 @@ def is_group(peer: Peer) -> bool:
         return False
     block = _block(peer.name)
     return peer.name.startswith(ALL) if block is None else block.prefixlen < _FIRST[block.version]
+
+
+def _text(peer: Peer) -> str:
+    if isinstance(peer, Ambiguous):
+        return " or ".join(map(_text, peer.candidates))
+    return f"{peer.namespace}/{peer.name}" if isinstance(peer, Workload | Service) else peer.name
 
 
 def wider(name: str) -> str:

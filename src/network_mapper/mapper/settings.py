@@ -47,6 +47,11 @@ class MapperSettings(msgspec.Struct):
         setting("Durability of an answered report: `full` survives a power cut, `normal` a crash."),
     ] = "full"
     store_max_bytes: Annotated[int, setting("Bound on the file's size; 0 for none.", "BYTES"), msgspec.Meta(ge=0)] = 0
+    retention: Annotated[
+        float,
+        seconds("Seconds after which edges that were not seen again leave, and counts of time ranges; 0 for never."),
+        msgspec.Meta(ge=0),
+    ] = 2_592_000.0
     checkpoint_interval: Annotated[
         float,
         seconds("Seconds between two writes of the changed edges; a few are written after a tenth of that."),
@@ -113,6 +118,15 @@ class MapperSettings(msgspec.Struct):
     max_edges: Annotated[
         int, setting("Bound on the number of edges; more are counted and dropped.", "N"), msgspec.Meta(ge=1)
     ] = 200_000
+    group_after: Annotated[
+        int,
+        setting(
+            "How many outside blocks of addresses, outside names of one domain and ports of one server a workload may "
+            "have to do with one by one; further ones are grouped.",
+            "N",
+        ),
+        msgspec.Meta(ge=1),
+    ] = 256
     max_report_bytes: Annotated[int, setting("Largest report that is accepted.", "BYTES"), msgspec.Meta(ge=1024)] = (
         8 * 1024 * 1024
     )

@@ -1,9 +1,11 @@
-"""What the file needs beside writing: minutes join their hours, and what is older than the retention leaves.
+"""What the file needs beside writing: minutes join their hours, and what is too old leaves.
 
-Both can be millions of rows, so they are done in steps of a few thousand, each a transaction of its own, and between
-two of them a report may be written. Nothing that can be read depends on how far they have come: a range that reaches
-before `settled` is told by the hour, and nothing is told of what lies before `kept_since`. Pages that become free are
-used again, so the file is as large as it ever had to be, and does not grow with its age.
+Too old is what the retention says, and the oldest hour of a file that has nearly the size it may have: a map without
+its oldest counts is better than one that nothing can be added to. Both can be millions of rows, so they are done in
+steps of a few thousand, each a transaction of its own, and between two of them a report may be written. Nothing that
+can be read depends on how far they have come: a range that reaches before `settled` is told by the hour, and nothing is
+told of what lies before `kept_since`. Pages that become free are used again, so the file is as large as it ever had to
+be, and does not grow with its age.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 SETTLED_AFTER = 2 * HOUR
 """For so long counts are kept by the minute, at least."""
+
+_FULL = 0.9
+"""Of the size that a file may have, so much is used when the oldest hour leaves."""
 
 _STEP = 5_000
 """Rows that one transaction moves or removes: some 20 milliseconds."""
@@ -53,7 +58,7 @@ class Housekeeping:
     def plan(self, now: int, kept_since: int) -> None:
         """Note what time it is, and before which time buckets leave."""
         self._settle_before = (now - SETTLED_AFTER) // HOUR * HOUR
-        self._kept_since = kept_since
+        self._kept_since = max(self._kept_since, kept_since)
         self._is_due = True
 
     @property
@@ -73,12 +78,25 @@ class Housekeeping:
         """
         connection.execute("BEGIN IMMEDIATE")
         try:
+            self._make_room(connection)
             self._is_due = self._remove(connection) or self._settle(connection)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        """Let the oldest hour leave where the file is nearly full, unless removing is going on anyway."""
+        pages, free, most = (
+            connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "max_page_count")
+        )
+        oldest = connection.execute("SELECT min(start) FROM hours").fetchone()[0]
+        if pages - free <= most * _FULL or oldest is None or oldest * HOUR < self._kept_since:
+            return
+        self._kept_since = (oldest + 1) * HOUR
+        keep_greatest(connection, "kept_since", self._kept_since)
 
     def _remove(self, connection: sqlite3.Connection) -> bool:
         """Remove some buckets before `kept_since`; returns whether there were any."""
@@ -106,13 +124,18 @@ class Housekeeping:
             )
             connection.execute(f"DELETE FROM {buckets.minutes} WHERE (start, {key}) <= (?, ?)", last)
             settled = (last[0] * MINUTE // HOUR + 1) * HOUR
-            connection.execute(
-                """INSERT INTO meta VALUES ('settled', ?1) ON CONFLICT (key)
-                DO UPDATE SET value = max(CAST(value AS INTEGER), CAST(?1 AS INTEGER))""",
-                (str(settled),),
-            )
+            keep_greatest(connection, "settled", settled)
             return True
         return False
+
+
+def keep_greatest(connection: sqlite3.Connection, key: str, value: int) -> None:
+    """Write a number of `meta` that never becomes less."""
+    connection.execute(
+        """INSERT INTO meta VALUES (?1, CAST(?2 AS TEXT)) ON CONFLICT (key)
+        DO UPDATE SET value = CAST(max(CAST(value AS INTEGER), ?2) AS TEXT)""",
+        (key, value),
+    )
 
 
 def _last_of_step(connection: sqlite3.Connection, table: str, key: str, before: int) -> tuple[int, int | str] | None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from network_mapper.store.database import NEVER, Database, encode_peer
-from network_mapper.store.housekeeping import Housekeeping
+from network_mapper.store.housekeeping import Housekeeping, keep_greatest
 from network_mapper.store.ranges import adding
 from network_mapper.store.schema import COUNTS, MINUTE, TIMES
 
@@ -293,10 +293,11 @@ _EMPTIED = ("edges", "minutes", "hours", "samples", "details", "ledger", "accoun
 
 def _write(connection: sqlite3.Connection, point: Checkpoint) -> None:
     many = connection.executemany
-    meta = {"number": point.number, "since": point.since or None, "kept_since": point.kept_since or None}
-    meta["lag"] = point.lag
+    meta = {"number": point.number, "since": point.since or None, "lag": point.lag}
+    keep_greatest(connection, "kept_since", point.kept_since)
     if point.reset:
         meta["epoch"], meta["reset_at"] = point.reset
+        connection.execute("DELETE FROM meta WHERE key = 'lag'")
         for table in _EMPTIED:
             connection.execute(f"DELETE FROM {table}")
     for table, column in (("edges", "id"), ("details", "edge"), ("samples", "edge")):
