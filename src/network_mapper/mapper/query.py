@@ -224,6 +224,8 @@ def status_document(state: State, cluster: ClusterStatus, now: int, installation
         covered_nodes=covered,
         senders=state.senders.status(state.index, now),
         installation=_installation(installation, uncovered) if installation else InstallationStatus(),
+        accounting=state.accounting(),
+        completeness=completeness(state, None, 0, 0, now, kept_since=state.retention.kept_since),
     )
 
 
