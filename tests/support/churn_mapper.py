@@ -1,15 +1,20 @@
-"""The mapper in virtual time: its state, its intake and its loops, over the real store without its thread."""
+"""The mapper in virtual time: its state, its intake, its loops and its store, without their threads and sockets."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import msgspec
 
 from network_mapper.cluster.index import Index
+from network_mapper.cluster.installation import Installation
 from network_mapper.cluster.live.cluster import LiveCluster
+from network_mapper.mapper import run as product
+from network_mapper.mapper.clusters import FollowedCluster
 from network_mapper.mapper.decode import ReportError
 from network_mapper.mapper.intake import BusyError, Intake
 from network_mapper.mapper.state import State
@@ -21,16 +26,16 @@ if TYPE_CHECKING:
 
     from fake_api import FakeApi
 
-RETRY, FORGET, CHECKPOINT = 0.25, 5.0, 5.0
-"""Seconds between two of the mapper's looks at what waits, at the dead, and at what is to be written."""
+MOST_EDGES = 1_000_000
+SETTINGS = SimpleNamespace(checkpoint_interval=10.0, retention=30 * 86_400.0)
 
 
 class InlineWriter(Writer):
     """The writer of the store, which commits in the loop's own turns."""
 
     def __init__(self, path: str, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(path, sync="off", max_bytes=0, deliver=loop.call_soon)
-        self._database = Database(path, sync="off", max_bytes=0)
+        super().__init__(path, sync="normal", max_bytes=0, deliver=loop.call_soon)
+        self._database = Database(path, sync="normal")
         self._loop = loop
         self._group = []
 
@@ -49,7 +54,7 @@ class InlineWriter(Writer):
 
 
 class Mapper:
-    """One mapper that follows a server in memory.
+    """One mapper that follows a server in memory, from its start to its end.
 
     Args:
         folder: Where its map lies.
@@ -59,57 +64,64 @@ class Mapper:
     """
 
     def __init__(self, folder: Path, api: FakeApi, wall: Callable[[], int], seed: int) -> None:
-        path = str(folder / "map.db")
-        self.path = path
-        self._wall = wall
+        self._path, self._wall = str(folder / "map.db"), wall
         self.index = Index("cluster.local")
-        self.state = State(self.index, max_edges=500_000)
-        database = Database(path, sync="off")
-        self.state.restore(database, wall())
+        self.state = State(self.index, MOST_EDGES)
+        self._read(self.state.restore)
+        self._writer = InlineWriter(self._path, asyncio.get_running_loop())
+        installed = Installation(self.index, "")
+        live = LiveCluster(api, installed, keys=self.index.keys, wall=wall, spread=random.Random(seed))
+        cluster = FollowedCluster(self.index, live, installed, "memory", lambda: self._read(self.state.replay))
+        self._intake = Intake(self.state, self._writer, wall, 64, obstacle=cluster.obstacle)
+        self._clock = mock.patch.object(product, "clock", wall)
+        self._clock.start()
+        self._tasks = [
+            asyncio.create_task(each)
+            for each in (
+                cluster.run(),
+                product._checkpoints(SETTINGS, self.state, self._writer),
+                product._forget_the_dead(self.state),
+                product._look_around(self.state, cluster),
+            )
+        ]
+
+    def _read(self, what: Callable[[Database, int], object]) -> None:
+        database = Database(self._path, sync="normal")
+        what(database, self._wall())
         database.close()
-        self.writer = InlineWriter(path, asyncio.get_running_loop())
-        self.live = LiveCluster(api, self.index, wall=wall, spread=random.Random(seed))
-        self._ready = False
-        self.intake = Intake(self.state, self.writer, wall, 64, obstacle=lambda: "" if self._ready else "not yet")
-
-    async def run(self) -> None:
-        """Follow the cluster and do what a mapper does every few seconds; until cancelled."""
-        tasks = [asyncio.create_task(each) for each in (self.live.run(), self._follow(), self._checkpoints())]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _follow(self) -> None:
-        await self.live.synced.wait()
-        self._ready = True
-        rounds = 0
-        while True:
-            await asyncio.sleep(RETRY)
-            rounds += 1
-            self.state.retry(self._wall())
-            if rounds % round(FORGET / RETRY) == 0:
-                self.index.forget(self._wall())
-                self.state.give_up(self._wall())
-
-    async def _checkpoints(self) -> None:
-        while True:
-            await asyncio.sleep(CHECKPOINT)
-            await self.state.checkpoint(self.writer, self._wall())
 
     async def post(self, body: bytes, encoding: str) -> tuple[int, dict[str, str], bytes]:
         """The report door."""
         try:
-            receipt = await self.intake.accept(body, encoding)
+            receipt = await self._intake.accept(body, encoding)
         except BusyError as error:
             return 503, {}, str(error).encode()
         except ReportError as error:
             return 400, {}, str(error).encode()
         return 200, {"content-type": encoding}, msgspec.msgpack.encode(receipt)
 
-    async def end(self) -> None:
-        """Write what is left."""
-        await self.state.checkpoint(self.writer, self._wall())
-        self.writer.end()
+    def check(self) -> None:
+        """Raise what one of its loops ended with."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
+    async def kill(self) -> None:
+        """End it without a word, as kill -9 does."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._clock.stop()
+        self._writer.end()
+
+    async def stop(self) -> None:
+        """Let it write what is left, and end it."""
+        await self.state.checkpoint(self._writer, self._wall())
+        await self.kill()
+
+    def stored(self):
+        """The edges that its file has."""
+        database = Database(self._path, sync="normal")
+        edges = [row.edge for row in database.edges()]
+        database.close()
+        return edges

@@ -139,6 +139,7 @@ class Sniffer:
         self._seen = seen(world, node)
         lives = [life for life in world.lives if life.node == node] if knowing else []
         self.pods = Pods(lives, wall(), ahead)
+        self.handed_over = 0
         self._ahead, self._wall, self._post = ahead, wall, post
         self._chance = random.Random(f"{world.shape.seed} {node}")
         self.reporter = Reporter(
@@ -169,12 +170,21 @@ class Sniffer:
                 while place < len(self._seen) and self._seen[place][0] <= now:
                     fresh.append(self._shifted(self._seen[place][1]))
                     place += 1
+                self.handed_over = place
                 self.pods.look(now)
                 self.reporter.set_pods(self.pods.take_news())
                 self.reporter.feed(fresh, now, self._clock())
                 await asyncio.sleep(TURN / 1000)
         finally:
             sending.cancel()
+
+    def unbalanced(self) -> Iterator[tuple[str, str]]:
+        """Each hop of the sniffer whose account does not add up, and what it says."""
+        drops = self.reporter.drops
+        for row in self.reporter.hops:
+            dropped = sum(count for reason, count in drops.items() if (reason.hop, reason.unit) == (row.hop, row.unit))
+            if row.seen != row.passed + row.held + dropped:
+                yield row.hop, f"{row} with {dropped} dropped"
 
     def _shifted(self, one: Observation) -> Observation:
         one.first += self._ahead

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import churn_api
@@ -15,6 +16,8 @@ from churn_nodes import Sniffer
 from churn_world import NODES
 from fake_api import FakeApi
 
+from network_mapper.model import Drop
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -22,26 +25,46 @@ if TYPE_CHECKING:
     from churn_judge import Verdict
     from churn_world import Connection, Shape, World
 
-    from network_mapper.model import Edge
+    from network_mapper.model import Edge, Tally
 
-AFTER = 90_000
+AMBIGUOUS = 0.001
+"""Share of connections that may have several possible owners."""
+AFTER = 100_000
 """Milliseconds after the last pod in which everything that waits is settled."""
 BEFORE, CATCHING_UP = 7_000, 3_000
 """Milliseconds around a time without the API that belong to it: what had not been told yet, and the list after it."""
 
 
 class Result(NamedTuple):
-    """What came of a run."""
+    """What came of a run.
+
+    Attributes:
+        world: What happened.
+        verdict: Of the judge.
+        drops: What the mapper dropped, in observations.
+        unbalanced: A sentence for each place where an observation went missing without being counted.
+    """
 
     world: World
     verdict: Verdict
-    drops: dict[str, int]
-    edges: list[Edge]
-    seen: int
+    drops: dict[Drop, int]
+    unbalanced: list[str]
+
+    @property
+    def lost(self) -> int:
+        """Observations that should be in the map and were counted as dropped."""
+        return sum(count for reason, count in self.drops.items() if reason.is_loss)
 
 
 def run(shape: Shape, faults: Faults, folder: Path, *, knowing: bool = True) -> Result:
-    """Let a world happen and be mapped."""
+    """Let a world happen and be mapped.
+
+    Args:
+        shape: Of the world.
+        faults: Of what is told.
+        folder: Where the map lies.
+        knowing: Whether nodes know their pods.
+    """
     world = churn_world.make(shape)
     results: list[Result] = []
     virtual_time.run(_run(world, faults, folder, knowing, results))
@@ -50,33 +73,66 @@ def run(shape: Shape, faults: Faults, folder: Path, *, knowing: bool = True) -> 
 
 async def _run(world: World, faults: Faults, folder: Path, knowing: bool, results: list[Result]) -> None:
     """See `run`. What is long to write down is no result of a task, because tasks write theirs down."""
-    loop = asyncio.get_running_loop()
-    wall = loop.wall
+    wall = asyncio.get_running_loop().wall
     api = FakeApi()
     mapper = Mapper(folder, api, wall, world.shape.seed)
     sniffers = [
         Sniffer(world, node, ahead, wall, mapper.post, knowing=knowing)
         for node, ahead in zip(NODES, faults.clocks, strict=True)
     ]
-    tasks = [asyncio.create_task(mapper.run()), asyncio.create_task(churn_api.tell(api, world, faults))]
-    await mapper.live.synced.wait()
+    tasks = [asyncio.create_task(churn_api.tell(api, world, faults))]
     tasks += [asyncio.create_task(sniffer.watch()) for sniffer in sniffers]
-    last = max(life.gone for life in world.lives)
+    last = max(max(life.gone, life.taken) for life in world.lives)
     try:
         while wall() < last + AFTER:
             await asyncio.sleep(1)
+            mapper.check()
             for task in tasks:
-                if task.done() and (error := task.exception()):
-                    raise error
+                if task.done():
+                    task.result()
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    await mapper.end()
+        with contextlib.suppress(Exception):
+            await mapper.stop()
     edges = [entry.edge for entry in mapper.state.graph.in_order()]
-    drops = {reason.value: count for reason, count in mapper.state.drops.items()}
     verdict = churn_judge.judge((made_of(one, faults) for one in world.connections), edges)
-    results.append(Result(world, verdict, drops, edges, len(world.connections)))
+    drops = dict(mapper.state.drops)
+    unbalanced = [
+        *(f"{name}: {sentence}" for s in sniffers for name, sentence in s.unbalanced()),
+        *_unbalanced(sum(sniffer.handed_over for sniffer in sniffers), edges, mapper.state.drops),
+        *(f"on disk: {sentence}" for sentence in churn_judge.differences(edges, mapper.stored())),
+        *(
+            f"{row.hop} {row.unit}: {row}"
+            for row in mapper.state.accounting()
+            if row.seen != row.passed + row.held + sum(row.dropped.values())
+        ),
+    ]
+    results.append(Result(world, verdict, drops, unbalanced))
+
+
+def broken(result: Result) -> list[str]:
+    """A sentence for each promise that a run has broken; none where all were kept."""
+    verdict = result.verdict
+    sentences = [*verdict.wrong, *result.unbalanced]
+    if verdict.ambiguous > AMBIGUOUS * verdict.true:
+        sentences.append(f"{verdict.ambiguous} of {verdict.true} are ambiguous")
+    if result.lost != verdict.missed + verdict.excused:
+        sentences.append(f"{verdict.missed + verdict.excused} are missed, {result.lost} counted as lost")
+    return sentences
+
+
+def is_kept(result: Result) -> bool:
+    """Whether a run has kept every promise."""
+    return not broken(result)
+
+
+def _unbalanced(seen: int, edges: list[Edge], drops: Tally) -> list[str]:
+    """Whether the map and what was counted as dropped are what the nodes saw."""
+    mapped = sum(edge.connections for edge in edges)
+    dropped = sum(count for reason, count in drops.items() if reason.unit == "observations" and reason != Drop.REPEATED)
+    return [] if seen == mapped + dropped else [f"{seen} seen, {mapped} in the map, {dropped} dropped"]
 
 
 def made_of(one: Connection, faults: Faults) -> Made:

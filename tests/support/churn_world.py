@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from churn_recorded import Story
 
 EPOCH = 1_790_001_000_000
+"""When virtual clocks begin; the standing objects are of then."""
+START = EPOCH + 60_000
+"""When the first pods come."""
 NODES = ("node1", "node2")
 NAMESPACES = ("shop", "stock", "lab")
 SHORTEST, LONGEST = 2_000, 20_000
@@ -164,7 +167,7 @@ def sets() -> tuple[Set, ...]:
 def make(shape: Shape) -> World:
     """The world of a shape; equal shapes make equal worlds."""
     chance = random.Random(shape.seed)
-    start = EPOCH + 60_000
+    start = START
     end = start + shape.seconds * 1000
     owners = sets()
     lives = _lives(shape, chance, start, end, owners)
