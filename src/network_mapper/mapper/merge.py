@@ -1,45 +1,43 @@
-"""From a report's rows to counts in the graph: the hot path of the mapper.
+"""From a report's rows to counts in the graph.
 
-A row that was resolved before costs one dictionary look-up. What is remembered is kept per client address, together
-with the span of time in which it holds, and the index says when an answer may have changed, so a remembered answer is
-never older than the cluster. Whatever is unusual about a row (unknown, outside the span, a strange time) takes the
-slow path, which resolves it by itself and counts why it was dropped if it was.
+Rows that were resolved before take the fast path (`known`). Whatever is unusual about a row (unknown, outside the span,
+a strange time) takes the slow one, which resolves it by itself and counts why it was dropped if it was, or lets it wait
+where somebody may yet tell who its ends were (`waiting`).
+
+A row's times come on the clock of the node that made it, and are turned to the mapper's at once (`clocks`).
 """
 
 from __future__ import annotations
 
-from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from network_mapper.cluster.index import canonical
-from network_mapper.mapper import resolve
+from network_mapper.mapper import resolve, views
+from network_mapper.mapper.clocks import Clocks
 from network_mapper.mapper.coverage import SKEW
-from network_mapper.mapper.graph import ATTEMPTS, CONNECTIONS, COUNTER
+from network_mapper.mapper.graph import COUNTER
+from network_mapper.mapper.known import Batch, Known, merge_flows, merge_lookups
 from network_mapper.mapper.outcome import Outcome, observations
-from network_mapper.mapper.waiting import Waiting, WaitingRoom
-from network_mapper.model import Ambiguous, Drop, External, Kind, Service, ServiceRef, Workload
-from network_mapper.store.schema import MINUTE
+from network_mapper.mapper.waiting import MOST, PATIENCE, Arrivals, WaitingRoom
+from network_mapper.model import Ambiguous, Drop, External, Kind, Node, Service, ServiceRef, Workload
 from network_mapper.store.writer import Sample
-from network_mapper.wire.report import LEGACY_NODE, Client
+from network_mapper.wire.report import LEGACY_NODE
 
 if TYPE_CHECKING:
     from network_mapper.cluster.index import Index
     from network_mapper.mapper.coverage import Coverage
     from network_mapper.mapper.graph import Entry, Graph
+    from network_mapper.mapper.known import Memo
     from network_mapper.model import Peer
-    from network_mapper.wire.report import Flow, Lookup, Report, Row
+    from network_mapper.wire.report import Client, Flow, Lookup, Report, Request, Row, Volume
 
 __all__ = ["Merger", "Outcome", "Rules"]
 
-_MEMO_ROWS = 150_000
-
-FlowKey = tuple[str, int, str, str, int]
-
-
 _PROTOCOLS = frozenset(("tcp", "udp", "sctp"))
 _REQUEST_PROTOCOLS = frozenset(("http", "kafka", "aws", "gcp", "azure"))
+
+GIVE_UP = -1
+"""In place of a time of arrival: whoever is not known now will not be."""
 
 
 class Rules(NamedTuple):
@@ -54,26 +52,28 @@ class Rules(NamedTuple):
     external: bool = True
 
 
-class _Memo:
-    """What is remembered of one client address, and since when it holds; it holds until the index says otherwise."""
-
-    __slots__ = ("client", "flows", "lookups", "start")
-
-    def __init__(self, client: resolve.Client) -> None:
-        self.client = client
-        self.start = client.start
-        self.flows: dict[FlowKey, Entry] = {}
-        self.lookups: dict[str, Entry] = {}
-
-
 class _Context(NamedTuple):
-    """What belongs to a row beside itself."""
+    """What belongs to a row beside itself.
+
+    Attributes:
+        group: The client's rows that are being merged.
+        memo: What is kept of the client.
+        outside: The client, where it is none of the cluster's.
+        arrivals: Takes what has to wait; None where nothing may.
+        report: The report.
+        batch: Which times make sense, and where counts go.
+        view: The cluster.
+        now: The mapper's clock.
+    """
 
     group: Client
-    memo: _Memo | None
+    memo: Memo | None
+    outside: resolve.Client | None
+    arrivals: Arrivals | None
     report: Report
+    batch: Batch
+    view: views.View
     now: int
-    outcome: Outcome
 
 
 class Merger:
@@ -84,36 +84,53 @@ class Merger:
         graph: Where the counts go.
         coverage: Which nodes are watched.
         rules: What is left out.
+        patience: Milliseconds that a row waits at most.
+        waiting_most: Rows that wait at most.
+
+    Attributes:
+        room: What waits. While the cluster cannot be followed, set its `hold`.
+        clocks: How far the nodes' clocks are ahead.
+        reset_at: When the map was emptied, milliseconds since the epoch; 0 when it never was.
     """
 
-    def __init__(self, index: Index, graph: Graph, coverage: Coverage, rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        index: Index,
+        graph: Graph,
+        coverage: Coverage,
+        rules: Rules | None = None,
+        *,
+        patience: int = PATIENCE,
+        waiting_most: int = MOST,
+    ) -> None:
         self._rules = rules or Rules()
         self._index = index
         self._graph = graph
         self._coverage = coverage
-        self._memos: dict[str, _Memo] = {}
-        """By client, as reports write it."""
-        self._dependants: dict[str, tuple[str, set[str]]] = {}
-        """By address or name: its text, and the clients whose remembered rows depend on it."""
-        self._rows = 0
+        self._known = Known()
+        self._plain = views.plain(index)
+        self.clocks = Clocks()
+        self.room = WaitingRoom(patience, waiting_most)
         self.reset_at = 0
-        self.room = WaitingRoom()
         index.on_change = self.forget
 
     def forget(self, key: str) -> None:
         """Forget everything that was resolved with the help of this address or name, and wait no longer for it."""
         self.room.told(key)
-        _, clients = self._dependants.pop(key, (key, set()))
-        for client in (key, *clients):
-            memo = self._memos.pop(client, None)
-            if memo is not None:
-                self._rows -= len(memo.flows) + len(memo.lookups)
+        self._known.forget(key)
 
     def forget_all(self) -> None:
-        """Forget every resolved row."""
-        self._memos.clear()
-        self._dependants.clear()
-        self._rows = 0
+        """Forget every resolved row; needed too when edges left the graph."""
+        self._known.clear()
+
+    def hear(self, report: Report) -> None:
+        """Take in what a report says beside its rows: of its node's clock and its node's pods. Again is no error."""
+        if report.node == LEGACY_NODE:
+            return
+        if _is_live(report) and self.clocks.hear(report.node, report.ahead):
+            self._known.clear()
+        for sighting in report.pods:
+            self._index.sight(report.node, sighting, self.clocks.ahead(report.node))
 
     def apply(self, report: Report, now: int, since: int = 0) -> Outcome:
         """Merge a report's rows, or let them wait; returns what became of them.
@@ -121,156 +138,91 @@ class Merger:
         Args:
             report: The report.
             now: The mapper's clock, milliseconds since the epoch.
-            since: When it came, if that was earlier; -1 for one of which nothing is to wait.
+            since: Of rows that have waited: when they came, or `GIVE_UP`.
         """
+        if not since:
+            self.hear(report)
         outcome = Outcome()
-        for sent in report.clients:
-            group = sent
-            memo = self._memos.get(group.address) or self._remember(group.address)
-            if memo is None and since >= 0 and report.node != LEGACY_NODE:
-                group = self._let_wait(report, group, since or now, outcome)
-            if memo is None:
-                self._slowly(_Context(group, None, report, now, outcome))
-            elif memo.client.node == report.node:
-                self._quickly(_Context(group, memo, report, now, outcome))
-            elif self._elsewhere(memo.client, group, report, now, outcome):
-                pass
-            elif report.node == LEGACY_NODE:
-                self._quickly(_Context(group, memo, report, now, outcome))
-            else:
-                self._slowly(_Context(group, None, report, now, outcome))
-            if group.requests or group.volumes:
-                self._watched(_Context(group, None, report, now, outcome))
+        base, view = report.base, self._plain
+        if self.clocks.differ and _is_live(report):
+            base -= self.clocks.ahead(report.node)
+            view = views.corrected(self._index, self.clocks, report.node)
+        batch = Batch(base, max(self.reset_at, 1), now + SKEW, self._graph, outcome)
+        may_wait = since != GIVE_UP and report.node != LEGACY_NODE
+        arrivals = Arrivals(self.room, since) if may_wait else None
+        for group in report.clients:
+            known = self._known.get(group.pod or group.address) or self._begin(group, report, view)
+            memo, outside = (None, known) if isinstance(known, resolve.Client) else (known, None)
+            self._group(_Context(group, memo, outside, arrivals, report, batch, view, now))
+            if arrivals is not None and arrivals.some:
+                outcome.held += arrivals.enter(report, now)
         return outcome
 
-    def _let_wait(self, report: Report, group: Client, since: int, outcome: Outcome) -> Client:
-        """Let those rows wait of which the client may yet be told; returns the others."""
-        address = canonical(group.address)
-        if address is None:
-            return group
-        stay, wait = (Client(group.address, group.tap, group.pod) for _ in range(2))
-        for field in ("connections", "attempts", "sockets", "lookups"):
-            for row in getattr(group, field):
-                waits = self._index.may_be_told(address, report.base + row.last)
-                getattr(wait if waits else stay, field).append(row)
-        if not wait.rows():
-            return group
-        stay.requests, stay.volumes = group.requests, group.volumes
-        alone = msgspec.structs.replace(report, clients=[wait], drops={}, sources=[])
-        if not self.room.put(address, Waiting(since, alone)):
-            return group
-        for rows in (wait.connections, wait.attempts, wait.sockets, wait.lookups):
-            outcome.held += sum(row.count for row in rows)
-        return stay
-
-    def _remember(self, client: str) -> _Memo | None:
-        """Resolve a client to its present owner, where there is one for certain and the index tells when it changes."""
-        if self._rows >= _MEMO_ROWS or len(self._memos) >= _MEMO_ROWS:
-            self.forget_all()
-        found = resolve.client_at(self._index, client, resolve.NOW)
-        if isinstance(found, Drop) or found.end < resolve.FOREVER:
-            return None
-        address = resolve.address_of(client)
-        if address is None:
-            return None
-        memo = self._memos[client] = _Memo(found)
-        if address != client:
-            self._note(client, address)
-        return memo
-
-    def _quickly(self, row: _Context) -> None:
-        """Merge what is remembered, and the rest row by row."""
+    def _group(self, row: _Context) -> None:
+        """Merge one client's rows."""
         group, memo, report = row.group, row.memo, row.report
-        assert memo is not None
-        bounds = (max(memo.start, self._floor(report), 1), row.now + SKEW)
+        if memo is None:
+            self._slowly(row)
+        elif self._elsewhere(row, memo.resolved):
+            pass
+        elif report.node in (memo.resolved.node, LEGACY_NODE):
+            self._quickly(row, memo)
+        else:
+            self._slowly(row._replace(memo=None))
+        if group.requests or group.volumes:
+            self._watched(row._replace(memo=None, arrivals=None))
+
+    def _begin(self, group: Client, report: Report, view: views.View) -> Memo | resolve.Client | None:
+        """Resolve a client to its present owner, where there is one for certain and the index tells when it changes.
+
+        A client outside the cluster is outside at any time, but nobody tells when it becomes one of the cluster's.
+        """
+        if group.pod is not None:
+            pod = self._index.pod_of_uid(group.pod.uid)
+            if pod is None or not pod.addresses:
+                return None
+            return self._known.begin(group.pod, resolve.pod_client(pod, report.node), pod.addresses)
+        found = resolve.client_at(view, group.address, resolve.NOW)
+        view.missing.clear()
+        if isinstance(found, Drop):
+            return None
+        if isinstance(found.peer, External):
+            return found
+        address = resolve.address_of(group.address)
+        if found.end < resolve.FOREVER or address is None:
+            return None
+        return self._known.begin(group.address, found, (address,))
+
+    def _quickly(self, row: _Context, memo: Memo) -> None:
+        """Merge what is known, and the rest row by row."""
+        group, batch = row.group, row.batch
         for kind, flows in _flows_of(group):
             if flows:
-                for flow in self._known_flows(row, flows, COUNTER[kind], bounds):
+                for flow in merge_flows(memo, flows, COUNTER[kind], batch):
                     self._flow(row, kind, flow)
         if group.lookups:
-            for lookup in self._known_lookups(row, group.lookups, bounds):
+            for lookup in merge_lookups(memo, group.lookups, batch):
                 self._lookup(row, lookup)
 
-    def _known_flows(self, row: _Context, flows: list[Flow], kind: int, bounds: tuple[int, int]) -> list[Flow]:
-        """Merge the rows that are remembered; returns the others."""
-        assert row.memo is not None
-        others = []
-        get = row.memo.flows.get
-        base = row.report.base
-        floor, ceiling = bounds
-        reopen = self._graph.open
-        noted, merged = 0, 0  # what is not in the outcome yet, and its minute: most groups have but one
-        for flow in flows:
-            entry = get((flow.server, flow.port, flow.protocol, flow.answered_by, flow.answered_port))
-            first = base + flow.first
-            last = base + flow.last
-            if entry is None or not floor <= first <= last <= ceiling:
-                others.append(flow)
-                continue
-            count = flow.count
-            edge = entry.edge
-            if kind == CONNECTIONS:
-                edge.connections += count
-            elif kind == ATTEMPTS:
-                edge.attempts += count
-            else:
-                edge.sockets += count
-            if first < edge.first_seen:  # noqa: PLR1730  a call a row would be a tenth of this loop
-                edge.first_seen = first
-            if last > edge.last_seen:  # noqa: PLR1730  likewise
-                edge.last_seen = last
-            minute = last - last % MINUTE
-            if minute != noted:
-                if merged:
-                    row.outcome.merge(noted, merged)
-                noted, merged = minute, 0
-            merged += count
-            delta = entry.delta
-            if delta is None or entry.minute != minute:
-                delta = reopen(entry, minute)
-            delta[kind] += count
-            if first < delta[4]:  # noqa: PLR1730  likewise
-                delta[4] = first
-            if last > delta[5]:  # noqa: PLR1730  likewise
-                delta[5] = last
-        if merged:
-            row.outcome.merge(noted, merged)
-        return others
-
-    def _known_lookups(self, row: _Context, lookups: list[Lookup], bounds: tuple[int, int]) -> list[Lookup]:
-        """Merge the lookups that are remembered; returns the others."""
-        assert row.memo is not None
-        others = []
-        get = row.memo.lookups.get
-        base = row.report.base
-        floor, ceiling = bounds
-        for lookup in lookups:
-            entry = get(lookup.name)
-            first = base + lookup.first
-            last = base + lookup.last
-            if entry is None or not floor <= first <= last <= ceiling:
-                others.append(lookup)
-            else:
-                self._graph.add(entry, Kind.LOOKUPS, lookup.count, first, last)
-                row.outcome.merge(last, lookup.count)
-        return others
-
-    def _elsewhere(self, client: resolve.Client, group: Client, report: Report, now: int, outcome: Outcome) -> bool:
+    def _elsewhere(self, row: _Context, client: resolve.Client) -> bool:
         """Drop what the client's own node counts: the usual case of a connection between two nodes."""
-        if not self._coverage.is_known(client.node):
+        group, report, base = row.group, row.report, row.batch.base
+        own = client.node == report.node
+        if (own and not _is_forwarded(client, group, report)) or not self._coverage.is_known(client.node):
             return False
         rows: list[Flow | Lookup] = [*group.connections, *group.attempts, *group.sockets, *group.lookups]
         if not rows:
             return True
-        earliest = report.base + min(row.first for row in rows)
-        latest = report.base + max(row.last for row in rows)
-        covers = self._coverage.covers
-        same_owner = client.start <= earliest and latest < client.end
-        if same_owner and covers(client.node, earliest, now) and covers(client.node, latest, now):
-            for row in rows:
-                outcome.drop(Drop.SEEN_ELSEWHERE, report.base + row.last, row.count)
-            return True
-        return False
+        earliest = base + min(row.first for row in rows)
+        latest = base + max(row.last for row in rows)
+        if not client.start <= earliest <= latest < client.end:
+            return False
+        covers, now = self._coverage.covers, row.now
+        if not own and not (covers(client.node, earliest, now) and covers(client.node, latest, now)):
+            return False
+        for sighting in rows:
+            row.batch.outcome.drop(Drop.SEEN_ELSEWHERE, base + sighting.last, sighting.count)
+        return True
 
     def _slowly(self, row: _Context) -> None:
         """Resolve and merge every row by itself."""
@@ -281,137 +233,169 @@ class Merger:
             self._lookup(row, lookup)
 
     def _flow(self, row: _Context, kind: Kind, flow: Flow) -> None:
-        """Resolve one flow and merge it, or count why not."""
+        """Resolve one flow and merge it, let it wait, or count why not."""
         span = self._span(row, flow)
         if span is None:
             return
         if (flow.port == 0 and row.report.node != LEGACY_NODE) or flow.protocol not in _PROTOCOLS:
-            row.outcome.drop(Drop.ROW_MALFORMED, span[1], flow.count)
+            row.batch.outcome.drop(Drop.ROW_MALFORMED, span[1], flow.count)
             return
-        server = resolve.server_at(
-            self._index, flow.server, flow.port, flow.protocol, span[1], answered_by=flow.answered_by
-        )
-        entry = self._edge(row, flow, span[1], server, flow.port, flow.protocol)
+        client = self._client(row, *span)
+        if self._is_over(row, client, span, kind.value, flow):
+            return
+        dialled = resolve.Dialled(flow.server, flow.port, flow.protocol, flow.answered_by, flow.answered_port)
+        server = resolve.server_between(row.view, dialled, *span)
+        if self._waits(row, kind.value, flow):
+            return
+        entry = self._edge(row, flow, span, (client, server), (flow.port, flow.protocol))
         if entry is None:
             return
         entry.by_address = "@" in flow.server and (entry.by_address or not entry.edge.last_seen)
         self._graph.add(entry, kind, flow.count, *span)
-        self._graph.sample(
-            entry,
-            Sample(
-                entry.number,
-                span[1],
-                row.report.node,
-                kind.value,
-                row.group.address,
-                flow.server,
-                flow.port,
-                flow.answered_by,
-            ),
-        )
+        seen = (span[1], row.report.node, kind.value, row.group.address, flow.server, flow.port, flow.answered_by)
+        self._graph.sample(entry, Sample(entry.number, *seen))
         address = resolve.address_of(flow.server)
-        memo = self._lasting(row, span[1], server) if address is not None and flow.port else None
-        if memo is not None and address is not None:
-            client = row.group.address
-            noted, answered_by = self._note(client, address), self._note(client, flow.answered_by)
-            server_text = noted if noted == flow.server else flow.server
-            memo.flows[server_text, flow.port, intern(flow.protocol), answered_by, flow.answered_port] = entry
+        memo = self._lasting(row, span, server) if address is not None and flow.port else None
+        if memo is not None and address is not None and isinstance(server, resolve.Server):
+            self._known.keep_flow(memo, flow, address, server.start, entry)
 
     def _lookup(self, row: _Context, lookup: Lookup) -> None:
-        """Resolve one lookup and merge it, or count why not."""
+        """Resolve one lookup and merge it, let it wait, or count why not."""
         span = self._span(row, lookup)
         if span is None:
             return
-        server = resolve.name_at(self._index, lookup.name, span[1])
-        entry = self._edge(row, lookup, span[1], server, 0, "dns")
+        client = self._client(row, *span)
+        if self._is_over(row, client, span, "lookups", lookup):
+            return
+        server = resolve.name_between(row.view, lookup.name, *span)
+        entry = self._edge(row, lookup, span, (client, server), (0, "dns"))
         if entry is None:
             return
         self._graph.add(entry, Kind.LOOKUPS, lookup.count, *span)
         answer = lookup.addresses[0] if lookup.addresses else ""
-        self._graph.sample(
-            entry,
-            Sample(entry.number, span[1], row.report.node, "lookups", row.group.address, lookup.name, 0, answer),
-        )
-        memo = self._lasting(row, span[1], server)
-        if memo is not None:
-            memo.lookups[lookup.name] = entry
-            for key in self._index.keys_of(lookup.name):
-                self._note(row.group.address, key)
+        seen = (span[1], row.report.node, "lookups", row.group.address, lookup.name, 0, answer)
+        self._graph.sample(entry, Sample(entry.number, *seen))
+        memo = self._lasting(row, span, server)
+        if memo is not None and isinstance(server, resolve.Server):
+            self._known.keep_lookup(memo, lookup.name, self._index.keys_of(lookup.name), server.start, entry)
 
     def _watched(self, row: _Context) -> None:
         """Merge what watchers and meters say; only one of them sees it, so no node's sighting goes before."""
         for request in row.group.requests:
-            span = self._span(row, request)
-            if span is None:
-                continue
-            service = _service_ref(request.service)
-            if request.protocol not in _REQUEST_PROTOCOLS or (request.service and service is None):
-                row.outcome.drop(Drop.ROW_MALFORMED, span[1], request.count)
-                continue
-            server = resolve.server_at(self._index, request.server, 0, request.protocol, span[1])
-            if service is not None and isinstance(server, resolve.Server):
-                server = server._replace(service=service)
-            entry = self._edge(row, request, span[1], server, 0, request.protocol, anywhere=True)
-            if entry is None:
-                continue
-            self._graph.add_requests(entry, request.count, *span)
-            if not self._graph.detail(entry, request.name, request.action):
-                row.outcome.drop(Drop.DETAILS_FULL, span[1], 1)
-            self._sample(row, entry, "requests", request.server, span[1])
+            self._request(row, request)
         for volume in row.group.volumes:
-            span = self._span(row, volume)
-            if span is None:
-                continue
-            server = resolve.server_at(self._index, volume.server, 0, "ip", span[1])
-            entry = self._edge(row, volume, span[1], server, 0, "ip", anywhere=True)
-            if entry is not None:
-                self._graph.add_volume(entry, volume.bytes, volume.flows, *span)
-                self._sample(row, entry, "volumes", volume.server, span[1])
+            self._volume(row, volume)
 
-    def _sample(self, row: _Context, entry: Entry, kind: str, server: str, seen: int) -> None:
-        client = row.group.address
-        self._graph.sample(entry, Sample(entry.number, seen, row.report.node, kind, client, server, 0, ""))
+    def _request(self, row: _Context, request: Request) -> None:
+        span = self._span(row, request)
+        if span is None:
+            return
+        service = _service_ref(request.service)
+        if request.protocol not in _REQUEST_PROTOCOLS or (request.service and service is None):
+            row.batch.outcome.drop(Drop.ROW_MALFORMED, span[1], request.count)
+            return
+        client = self._client(row, *span)
+        server = resolve.server_between(row.view, resolve.Dialled(request.server, 0, request.protocol), *span)
+        if service is not None and isinstance(server, resolve.Server):
+            server = server._replace(service=service)
+        entry = self._edge(row, request, span, (client, server), (0, request.protocol), anywhere=True)
+        if entry is None:
+            return
+        self._graph.add_requests(entry, request.count, *span)
+        if not self._graph.detail(entry, request.name, request.action):
+            row.batch.outcome.drop(Drop.DETAILS_FULL, span[1], 1)
+        seen = (span[1], row.report.node, "requests", row.group.address, request.server, 0, "")
+        self._graph.sample(entry, Sample(entry.number, *seen))
+
+    def _volume(self, row: _Context, volume: Volume) -> None:
+        span = self._span(row, volume)
+        if span is None:
+            return
+        client = self._client(row, *span)
+        server = resolve.server_between(row.view, resolve.Dialled(volume.server, 0, "ip"), *span)
+        entry = self._edge(row, volume, span, (client, server), (0, "ip"), anywhere=True)
+        if entry is not None:
+            self._graph.add_volume(entry, volume.bytes, volume.flows, *span)
+            seen = (span[1], row.report.node, "volumes", row.group.address, volume.server, 0, "")
+            self._graph.sample(entry, Sample(entry.number, *seen))
 
     def _span(self, row: _Context, sighting: Row) -> tuple[int, int] | None:
-        """A row's times on the epoch, or None where they make no sense."""
-        first, last = row.report.base + sighting.first, row.report.base + sighting.last
-        reason, floor = None, self._floor(row.report)
+        """A row's times on the mapper's clock, or None where they make no sense."""
+        first, last = row.batch.base + sighting.first, row.batch.base + sighting.last
+        reason = None
         if first < 1 or first > last:
             reason = Drop.TIME_INVALID
-        elif last > row.now + SKEW:
+        elif last > row.batch.ceiling:
             reason = Drop.TIME_IN_FUTURE
-        elif last < floor:
+        elif last < row.batch.floor:
             reason = Drop.BEFORE_RESET
         if reason is not None:
-            row.outcome.drop(reason, row.now, observations(sighting))
+            row.batch.outcome.drop(reason, row.now, observations(sighting))
             return None
-        return max(first, floor), last
+        return max(first, row.batch.floor), last
 
-    def _floor(self, report: Report) -> int:
-        """When the map was emptied, on the clock of the one who reports; 0 when it never was."""
-        return self.reset_at + report.ahead if self.reset_at else 0
+    def _client(self, row: _Context, first: int, last: int) -> resolve.Client | Drop:
+        """Who a row's client is; notes in the view what is missing of it and of nothing else."""
+        row.view.missing.clear()
+        group, memo = row.group, row.memo
+        if row.outside is not None:
+            return row.outside
+        if group.pod is not None:
+            pod = self._index.pod_of_uid(group.pod.uid)
+            if pod is not None:
+                return resolve.pod_client(pod, row.report.node)
+            row.view.missing.append((canonical(group.address) or group.pod.uid, last))
+            return resolve.unknown_owner(group.pod, row.report.node)
+        if memo is not None and first >= memo.resolved.start:
+            return memo.resolved
+        return resolve.client_between(row.view, group.address, first, last)
+
+    def _is_over(
+        self, row: _Context, client: resolve.Client | Drop, span: tuple[int, int], kind: str, sighting: Flow | Lookup
+    ) -> bool:
+        """Let a row wait, or drop it, for its client's sake, if that is to be whoever its server is."""
+        if isinstance(client, resolve.Client) and not self._may_count(client, row, span[1]):
+            row.batch.outcome.drop(Drop.SEEN_ELSEWHERE, span[1], sighting.count)
+            return True
+        if self._waits(row, kind, sighting):
+            return True
+        if isinstance(client, Drop):
+            row.batch.outcome.drop(client, span[1], sighting.count)
+            return True
+        return False
+
+    def _waits(self, row: _Context, kind: str, sighting: Flow | Lookup) -> bool:
+        """Let a row wait if what is missing of it may yet be told, and there is room."""
+        missing, arrivals = row.view.missing, row.arrivals
+        if not missing:
+            return False
+        awaited = None
+        if arrivals is not None:
+            awaited = next(
+                (key for key, when in missing if arrivals.again or self._may_be_told(key, when, row.now)), None
+            )
+        missing.clear()
+        return awaited is not None and arrivals is not None and arrivals.add(row.group, awaited, kind, sighting)
+
+    def _may_be_told(self, key: str, instant: int, now: int) -> bool:
+        return self.room.hold or now - instant < self.room.patience or self._index.may_be_told(key, instant)
 
     def _edge(
         self,
         row: _Context,
         sighting: Row,
-        instant: int,
-        server: resolve.Server | Drop,
-        port: int,
-        protocol: str,
+        span: tuple[int, int],
+        ends: tuple[resolve.Client | Drop, resolve.Server | Drop],
+        way: tuple[int, str],
         *,
         anywhere: bool = False,
     ) -> Entry | None:
         """The edge that a row belongs to, or None with the reason counted.
 
-        `anywhere` says that the row counts whichever node it comes from.
+        `way` is port and protocol; `anywhere` says that the row counts whichever node it comes from.
         """
-        memo = row.memo
-        client: resolve.Client | Drop
-        if memo is not None and instant >= memo.client.start:
-            client = memo.client
-        else:
-            client = resolve.client_at(self._index, row.group.address, instant)
+        client, server = ends
+        count = observations(sighting)
         reason = Drop.EDGES_FULL
         if isinstance(client, Drop):
             reason = client
@@ -423,14 +407,14 @@ class Merger:
             reason = Drop.EXTERNAL_LEFT_OUT
         elif self._rules.excluded and self._is_excluded(client, server):
             reason = Drop.NAMESPACE_EXCLUDED
-        elif not anywhere and not self._counts(client, server, row, instant):
+        elif not anywhere and not self._counts(client, server, row, span[1]):
             reason = Drop.SEEN_ELSEWHERE
         else:
-            entry = self._graph.entry(client.peer, server.peer, server.service, port, protocol)
+            entry = self._graph.entry(client.peer, server.peer, server.service, *way, count=count)
             if entry is not None:
-                row.outcome.merge(instant, observations(sighting))
+                row.batch.outcome.merge(span[1], count)
                 return entry
-        row.outcome.drop(reason, instant, observations(sighting))
+        row.batch.outcome.drop(reason, span[1], count)
         return None
 
     def _is_excluded(self, client: resolve.Client, server: resolve.Server) -> bool:
@@ -438,6 +422,12 @@ class Merger:
         if server.service is not None and server.service.namespace in excluded:
             return True
         return any(not excluded.isdisjoint(_namespaces(peer)) for peer in (client.peer, server.peer))
+
+    def _may_count(self, client: resolve.Client, row: _Context, instant: int) -> bool:
+        """Whether the client's own node leaves this sighting to others, or is the one that made it."""
+        if client.node == row.report.node:
+            return not _is_forwarded(client, row.group, row.report)
+        return not client.node or not self._coverage.covers(client.node, instant, row.now)
 
     def _counts(self, client: resolve.Client, server: resolve.Server, row: _Context, instant: int) -> bool:
         """Whether the sighting of this node is the one that counts.
@@ -452,27 +442,25 @@ class Merger:
                 return False
         return True
 
-    def _lasting(self, row: _Context, instant: int, server: resolve.Server | Drop) -> _Memo | None:
-        """The memo to remember a row in, if its answer holds for more than the moment."""
+    def _lasting(self, row: _Context, span: tuple[int, int], server: resolve.Server | Drop) -> Memo | None:
+        """The memo to keep a row in, if its answer holds for more than the moment."""
         memo = row.memo
         if memo is None or isinstance(server, Drop) or server.end < resolve.FOREVER:
             return None
-        if instant < memo.client.start or self._memos.get(row.group.address) is not memo:
-            return None
-        # All rows of a client share one span, so it shrinks to what holds for each of them.
-        memo.start = max(memo.start, server.start)
-        self._rows += 1
-        return memo
+        return memo if span[0] >= memo.resolved.start else None
 
-    def _note(self, client: str, key: str) -> str:
-        """Note that a client's rows depend on `key`; returns the one text that stands for it in all of them."""
-        if not key:
-            return ""
-        held = self._dependants.get(key)
-        if held is None:
-            held = self._dependants[key] = (key, set())
-        held[1].add(client)
-        return held[0]
+
+def _is_live(report: Report) -> bool:
+    """Whether a report's times are on its node's clock: a recording's are not."""
+    return report.node != LEGACY_NODE and report.capture != "file"
+
+
+def _is_forwarded(client: resolve.Client, group: Client, report: Report) -> bool:
+    """Whether something came in from its own node's address: no process of the node opened it.
+
+    It was sent on by the node under its own address, or turned round, and counts where it began.
+    """
+    return group.tap > 0 and isinstance(client.peer, Node) and client.node == report.node and _is_live(report)
 
 
 def _flows_of(group: Client) -> tuple[tuple[Kind, list[Flow]], ...]:

@@ -1,8 +1,9 @@
-"""Rows of clients that nobody is known to have been yet.
+"""Rows of which one end is not known yet.
 
 A sniffer sees a pod's first connection before the API tells the pod's address: the kubelet writes that down a second or
-two after the pod's first process began. Such rows wait here, by the client's address, and are merged as soon as
-somebody is told to have had the address at that time. Those for which nobody comes are given up after a while.
+two after the pod's first process began. Such rows wait here, by what is not known (an address, or a pod's UID), and are
+tried again as soon as there is news of it. Those of which nobody tells are given up after a while; while the cluster
+cannot be followed nobody can tell, so they stay, and have their whole patience once more when it is followed again.
 
 What waits is part of the map's state. A checkpoint writes it together with the edges, so that a report which was
 answered loses none of its rows when the mapper dies.
@@ -12,16 +13,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from network_mapper.cluster.index import FOREVER
+from network_mapper.mapper.outcome import observations
+from network_mapper.wire.report import Client
 
 if TYPE_CHECKING:
-    from network_mapper.wire.report import Client, Report
+    from collections.abc import Iterator
+
+    from network_mapper.wire.report import Flow, Lookup, Report
 
 PATIENCE: Final = 60_000
 """Milliseconds that a row waits at most."""
 
 MOST: Final = 50_000
 """Rows that wait at most."""
+
+SHARE: Final = 8
+"""One client's rows take up no more than the room divided by this: whoever scans the cluster leaves room for others."""
 
 
 class Waiting(NamedTuple):
@@ -42,60 +52,153 @@ class Waiting(NamedTuple):
 
 
 class WaitingRoom:
-    """What waits, by address.
+    """What waits, by what it waits for; iterating over it gives everything.
 
     Args:
-        patience: Milliseconds that a row waits at most.
+        patience: See below.
         most: Rows that wait at most.
 
     Attributes:
         rows: How many wait.
+        observations: How many observations they stand for.
         changed: Whether something came or went since `everything` was asked for.
+        hold: Whether nothing is given up now, because nobody could have told.
+        patience: Milliseconds that a row waits at most.
     """
 
     def __init__(self, patience: int = PATIENCE, most: int = MOST) -> None:
-        self._patience, self._most = patience, most
+        self.patience, self._most = patience, most
         self._held: dict[str, list[Waiting]] = {}
         self._due: set[str] = set()
+        self._of_client: dict[str, int] = {}
+        self._released = 0
         self.rows = 0
+        self.observations = 0
         self.changed = False
+        self.hold = False
 
-    def put(self, address: str, waiting: Waiting) -> bool:
-        """Let rows wait for news of an address, canonical; False where too many rows wait already."""
-        rows = waiting.client.rows()
-        if self.rows + rows > self._most:
+    def put(self, key: str, waiting: Waiting) -> bool:
+        """Let rows wait for news of `key`; False where too many rows wait already, of all clients or of this one."""
+        client = waiting.client
+        rows, who = client.rows(), _who(client)
+        if rows > self.space(client):
             return False
-        self._held.setdefault(address, []).append(waiting)
+        self._held.setdefault(key, []).append(waiting)
+        self._of_client[who] = self._of_client.get(who, 0) + rows
         self.rows += rows
+        self.observations += _observations(client)
         self.changed = True
         return True
 
-    def told(self, address: str) -> None:
-        """Note that there is news of an address."""
-        if address in self._held:
-            self._due.add(address)
+    def space(self, client: Client) -> int:
+        """How many more rows of a client may wait."""
+        return max(0, min(self._most - self.rows, self._most // SHARE - self._of_client.get(_who(client), 0)))
+
+    def told(self, key: str) -> None:
+        """Note that there is news of an address or a UID."""
+        if key in self._held:
+            self._due.add(key)
 
     def take_due(self) -> list[Waiting]:
-        """Take out what waits for addresses of which there is news."""
+        """Take out what waits for that of which there is news."""
         due, self._due = self._due, set()
-        return [waiting for address in sorted(due) for waiting in self._take(address, FOREVER)]
+        return [waiting for key in sorted(due) for waiting in self._take(key, FOREVER)]
 
     def take_overdue(self, now: int) -> list[Waiting]:
-        """Take out what has waited for too long."""
-        return [waiting for address in list(self._held) for waiting in self._take(address, now - self._patience)]
+        """Take out what has waited for too long; call it every few seconds, also while nothing is given up."""
+        if self.hold:
+            self._released = now
+        if now - self._released < self.patience:
+            return []
+        return [waiting for key in list(self._held) for waiting in self._take(key, now - self.patience)]
+
+    def __iter__(self) -> Iterator[Waiting]:
+        return (waiting for held in self._held.values() for waiting in held)
 
     def everything(self) -> list[Waiting]:
         """All that waits, for the store."""
         self.changed = False
-        return [waiting for held in self._held.values() for waiting in held]
+        return list(self)
 
-    def _take(self, address: str, until: int) -> list[Waiting]:
+    def clear(self) -> None:
+        """Let nothing wait any more."""
+        self._held.clear()
+        self._due.clear()
+        self._of_client.clear()
+        self.changed = self.changed or self.rows > 0
+        self.rows = self.observations = 0
+
+    def _take(self, key: str, until: int) -> list[Waiting]:
         """Take out what came until then."""
-        held = self._held.pop(address, [])
+        held = self._held.pop(key, [])
         kept = [waiting for waiting in held if waiting.since > until]
         if kept:
-            self._held[address] = kept
+            self._held[key] = kept
         gone = [waiting for waiting in held if waiting.since <= until]
-        self.rows -= sum(waiting.client.rows() for waiting in gone)
+        for waiting in gone:
+            self._leave(waiting.client)
         self.changed = self.changed or bool(gone)
         return gone
+
+    def _leave(self, client: Client) -> None:
+        rows, who = client.rows(), _who(client)
+        self.rows -= rows
+        self.observations -= _observations(client)
+        left = self._of_client[who] - rows
+        if left:
+            self._of_client[who] = left
+        else:
+            del self._of_client[who]
+
+
+class Arrivals:
+    """Rows of a report that are about to wait, one client's at a time.
+
+    Args:
+        room: Where.
+        since: When rows came that have waited before; 0 for new ones.
+
+    Attributes:
+        again: Whether they have.
+        some: Whether there are any.
+    """
+
+    def __init__(self, room: WaitingRoom, since: int) -> None:
+        self._room, self._since = room, since
+        self._by_key: dict[str, Client] = {}
+        self._space = 0
+        self.again = since > 0
+        self.some = False
+
+    def add(self, group: Client, key: str, kind: str, row: Flow | Lookup) -> bool:
+        """Let a row of a group wait for `key`; False where there is no room. `kind` is the name of its list."""
+        if not self.some:
+            self._space = self._room.space(group)
+        if not self._space:
+            return False
+        self._space -= 1
+        self.some = True
+        client = self._by_key.get(key)
+        if client is None:
+            client = self._by_key[key] = Client(group.address, group.tap, group.pod)
+        getattr(client, kind).append(row)
+        return True
+
+    def enter(self, report: Report, now: int) -> int:
+        """Let them go in; returns how many observations that are."""
+        before = self._room.observations
+        for key, client in self._by_key.items():
+            alone = msgspec.structs.replace(report, clients=[client], drops={}, sources=[], pods=[], hops=[])
+            self._room.put(key, Waiting(self._since or now, alone))
+        self._by_key.clear()
+        self.some = False
+        return self._room.observations - before
+
+
+def _who(client: Client) -> str:
+    return client.pod.uid if client.pod is not None else client.address
+
+
+def _observations(client: Client) -> int:
+    lists = (client.connections, client.attempts, client.sockets, client.lookups, client.requests, client.volumes)
+    return sum(observations(row) for rows in lists for row in rows)
