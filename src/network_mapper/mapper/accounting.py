@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from network_mapper.mapper.outcome import MAPPED, Outcome
 from network_mapper.model import Drop, Hop, Tally
-from network_mapper.store.database import MINUTE
+from network_mapper.store.schema import MINUTE
 from network_mapper.wire.api import HopRow
 
 if TYPE_CHECKING:
@@ -106,6 +106,11 @@ class Accounts:
             elif reason is not None:
                 line.dropped[reason] = count
 
+    def restore_mapped(self, observations: int) -> None:
+        """Begin with what is in the edges of a map that kept no sheet so far."""
+        for line in (self._intake, self._resolve, self._graph, self._store):
+            line.seen = line.passed = observations
+
     def clear(self) -> None:
         """Begin a new sheet: the map was emptied."""
         for line in self._lines.values():
@@ -141,6 +146,11 @@ class Accounts:
         """A report could not be read, so nobody knows how many observations went with it."""
         self.report(Drop.REPORT_MALFORMED)
         self._note(now, Drop.REPORT_MALFORMED, 1)
+
+    def repeated(self, observations: int) -> None:
+        """Observations came again that were counted with the report that came first."""
+        self._intake.seen += observations
+        self._intake.dropped.add(Drop.REPEATED, observations)
 
     def lost_with(self, reason: Drop, observations: int, now: int) -> None:
         """A readable report was not taken, and these observations with it."""

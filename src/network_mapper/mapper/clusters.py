@@ -37,6 +37,12 @@ class Cluster(Protocol):
     def installation(self) -> Installation | None:
         """How this program is installed there; None where files do not tell."""
 
+    def away_since(self) -> int:
+        """Since when the API cannot be watched, milliseconds since the epoch; 0 while it can."""
+
+    def is_forbidden(self) -> bool:
+        """Whether a kind may not be read, so that something stays unknown."""
+
 
 class ReadCluster:
     """A cluster that was read from files."""
@@ -62,6 +68,14 @@ class ReadCluster:
 
     def installation(self) -> None:
         """A snapshot may be any cluster's."""
+
+    def away_since(self) -> int:
+        """Files do not go away."""
+        return 0
+
+    def is_forbidden(self) -> bool:
+        """Nobody forbids anything."""
+        return False
 
 
 class FollowedCluster:
@@ -133,6 +147,14 @@ class FollowedCluster:
     def installation(self) -> Installation:
         """How this program is installed there."""
         return self._installed
+
+    def away_since(self) -> int:
+        """Since when the API server does not answer; 0 while it does."""
+        return self._live.away_since
+
+    def is_forbidden(self) -> bool:
+        """Whether a kind may not be read."""
+        return self._live.forbidden
 
 
 def _status(index: Index, source: str, problems: list[str]) -> ClusterStatus:

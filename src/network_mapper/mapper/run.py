@@ -64,8 +64,8 @@ After a crash the journal is applied to the cluster as it is then. What is writt
 _FORGET_INTERVAL = 5
 """Seconds between two looks at which of the dead can be forgotten."""
 
-_RETRY_INTERVAL = 0.25
-"""Seconds between two looks at whether clients that rows wait for are told of."""
+_LOOK_INTERVAL = 0.25
+"""Seconds between two looks at whether clients that rows wait for are told of, and at whether the API is away."""
 
 _DEFAULT_DOMAIN = "cluster.local"
 
@@ -103,7 +103,15 @@ def run(settings: MapperSettings) -> int:
     except (ApiError, KubeConfigError) as error:
         hint = "" if settings.kubeconfig or settings.context else " (--kubeconfig PATH, or --snapshot PATH for files)"
         raise StartError(f"{error}{hint}") from None
-    state = State(index, settings.max_edges, Rules(frozenset(settings.excluded_namespaces), settings.capture_external))
+    state = State(
+        index,
+        settings.max_edges,
+        Rules(frozenset(settings.excluded_namespaces), settings.capture_external),
+        group_after=settings.group_after,
+        retention=round(settings.retention * 1000),
+        patience=round(settings.waiting_patience * 1000),
+        waiting_most=settings.waiting_most,
+    )
     with contextlib.closing(database):
         state.restore(database, clock())
     _log.info("the map is restored", extra={"edges": len(state.graph)})
@@ -155,6 +163,7 @@ async def _serve_followed(settings: MapperSettings, state: State, listeners: Lis
 
     def on_synced() -> None:
         # A sniffer that has served another mapper so far is yet to say hello, and others speak of its node before.
+        state.can_watch = installed.runs_sniffers
         for node in installed.watched(state.index.nodes()):
             state.coverage.presume(node, clock())
         _cluster_is_known(settings, state, access.server, live.problems())
@@ -283,7 +292,7 @@ async def _serve(settings: MapperSettings, state: State, listeners: Listeners, c
     tasks = [
         asyncio.create_task(_checkpoints(settings, state, writer)),
         asyncio.create_task(_forget_the_dead(state)),
-        asyncio.create_task(_retry_what_waits(state)),
+        asyncio.create_task(_look_around(state, cluster)),
     ]
     if listeners.scrapes:
         tasks.append(asyncio.create_task(scraped.serve(sockets=listeners.scrapes)))
@@ -320,10 +329,12 @@ async def _forget_the_dead(state: State) -> None:
         state.give_up(clock())
 
 
-async def _retry_what_waits(state: State) -> None:
+async def _look_around(state: State, cluster: Cluster) -> None:
     while True:
-        await asyncio.sleep(_RETRY_INTERVAL)
-        state.retry(clock())
+        await asyncio.sleep(_LOOK_INTERVAL)
+        now = clock()
+        state.look_around(now, api_away_since=cluster.away_since(), forbidden=cluster.is_forbidden())
+        state.retry(now)
 
 
 async def _checkpoints(settings: MapperSettings, state: State, writer: Writer) -> None:

@@ -115,6 +115,15 @@ class MapperSettings(msgspec.Struct):
         int, setting("Bound on the pods that are remembered so.", "N"), msgspec.Meta(ge=0)
     ] = 100_000
 
+    waiting_patience: Annotated[
+        float,
+        seconds("Seconds for which what was seen of a pod waits for the Kubernetes API to tell of that pod."),
+        msgspec.Meta(ge=0, le=3600),
+    ] = 60.0
+    waiting_most: Annotated[int, setting("Bound on the rows of reports that wait so.", "N"), msgspec.Meta(ge=0)] = (
+        50_000
+    )
+
     max_edges: Annotated[
         int, setting("Bound on the number of edges; more are counted and dropped.", "N"), msgspec.Meta(ge=1)
     ] = 200_000

@@ -9,6 +9,7 @@ from kube import apply as apply_objects
 from network_mapper.cluster.installation import Installation
 from network_mapper.cluster.objects import NODE, Node, ObjectMeta
 from network_mapper.mapper import query
+from network_mapper.mapper.state import seen_in
 from network_mapper.model import Tally, Workload
 from network_mapper.wire.api import ClusterStatus
 from network_mapper.wire.report import Client, Flow, Report
@@ -30,7 +31,7 @@ def seen(state):
         sent = Report(node, "boot", next(_sequence), NOW, NOW - 60_000, **more)
         sent.clients = [Client(client, connections=list(flows))]
         state.coverage.hear(sent, NOW)
-        state.apply(sent, NOW, len(flows), Tally())
+        state.apply(sent, NOW, seen_in(sent), Tally())
 
     return report
 

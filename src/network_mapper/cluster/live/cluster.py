@@ -421,6 +421,19 @@ class LiveCluster:
         """How it stands with each resource that is read, or should be."""
         return [report.status_of(reflector) for reflector in self._reflectors.values()]
 
+    @property
+    def away_since(self) -> int:
+        """Since when the API server does not answer, milliseconds since the epoch; 0 while it does."""
+        return self._contact.lost_since
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether a kind may not be read without which something stays unknown."""
+        return any(
+            reflector.state is State.FORBIDDEN and kind != CRDS.group_kind
+            for kind, reflector in self._reflectors.items()
+        )
+
     def totals(self) -> report.Totals:
         """Counters over all resources."""
         totals = report.Totals()
