@@ -40,6 +40,7 @@ class Faults(NamedTuple):
         repeats: Whether events are told again.
         cuts: Whether watches break.
         away: When nothing is answered, milliseconds since the epoch.
+        killed: When the mapper is killed, likewise; 0 for never. It starts again two seconds later.
         clocks: By how much each node's clock is ahead, milliseconds.
     """
 
@@ -47,6 +48,7 @@ class Faults(NamedTuple):
     repeats: bool = True
     cuts: bool = True
     away: tuple[int, int] = (0, 0)
+    killed: int = 0
     clocks: tuple[int, int] = (0, 0)
 
 

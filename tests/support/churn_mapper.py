@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from fake_api import FakeApi
 
 MOST_EDGES = 1_000_000
+DEAD = 2.0
+"""Seconds from a kill to the next start."""
 SETTINGS = SimpleNamespace(checkpoint_interval=10.0, retention=30 * 86_400.0)
 
 
@@ -38,6 +40,7 @@ class InlineWriter(Writer):
         self._database = Database(path, sync="normal")
         self._loop = loop
         self._group = []
+        self._ended = False
 
     def _put(self, job) -> None:
         if not self._group:
@@ -46,10 +49,12 @@ class InlineWriter(Writer):
 
     def _flush(self) -> None:
         group, self._group = self._group, []
-        self._commit(self._database, group)
+        if not self._ended:
+            self._commit(self._database, group)
 
     def end(self) -> None:
-        """Close the file."""
+        """Close the file; what is not in it is lost."""
+        self._ended = True
         self._database.close()
 
 
@@ -65,6 +70,7 @@ class Mapper:
 
     def __init__(self, folder: Path, api: FakeApi, wall: Callable[[], int], seed: int) -> None:
         self._path, self._wall = str(folder / "map.db"), wall
+        self._killed = asyncio.Event()
         self.index = Index("cluster.local")
         self.state = State(self.index, MOST_EDGES)
         self._read(self.state.restore)
@@ -91,7 +97,22 @@ class Mapper:
         database.close()
 
     async def post(self, body: bytes, encoding: str) -> tuple[int, dict[str, str], bytes]:
-        """The report door."""
+        """The report door.
+
+        Raises:
+            ConnectionResetError: It was killed before it could answer.
+        """
+        answering = asyncio.ensure_future(self._answer(body, encoding))
+        killed = asyncio.ensure_future(self._killed.wait())
+        await asyncio.wait((answering, killed), return_when=asyncio.FIRST_COMPLETED)
+        for each in (answering, killed):
+            if not each.done():
+                each.cancel()
+        if killed.done() and not killed.cancelled():
+            raise ConnectionResetError("killed")
+        return answering.result()
+
+    async def _answer(self, body: bytes, encoding: str) -> tuple[int, dict[str, str], bytes]:
         try:
             receipt = await self._intake.accept(body, encoding)
         except BusyError as error:
@@ -107,12 +128,14 @@ class Mapper:
                 task.result()
 
     async def kill(self) -> None:
-        """End it without a word, as kill -9 does."""
+        """End it without a word, as kill -9 does: what is not in its file is gone."""
+        self._killed.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._clock.stop()
         self._writer.end()
+        await asyncio.sleep(0)
 
     async def stop(self) -> None:
         """Let it write what is left, and end it."""

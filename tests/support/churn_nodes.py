@@ -16,20 +16,22 @@ from churn_world import POD_PORT
 
 from network_mapper.agent.fold import Fold
 from network_mapper.agent.reporter import Reporter
-from network_mapper.model import Kind, Observation, PodRef, PodSighting
+from network_mapper.capture.podstays import Stays
+from network_mapper.model import Kind, Observation, PodRef
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
     from churn_world import Connection, Life, World
 
+    from network_mapper.capture.podstays import Stay
+    from network_mapper.model import PodSighting
+
     Post = Callable[[bytes, str], Awaitable[tuple[int, dict[str, str], bytes]]]
 
 TURN = 1_000
 LOOK = 200
 """Milliseconds between two looks at which pods a node has."""
-TELLING = 5_000
-"""Milliseconds after which a pod that is still there is told again."""
 LOST = 0.1
 """Share of answers that are lost."""
 UPLINK = 2
@@ -54,17 +56,6 @@ def _sightings(world: World, made: Connection, node: str) -> Iterator[Observatio
         yield Observation(Kind.CONNECTIONS, client, server, port, "tcp", 1, made.at, made.at, UPLINK)
 
 
-class _Look:
-    """One pod as the looks found it: from the first that saw it to the last."""
-
-    def __init__(self, life: Life, first: int) -> None:
-        self.pod = PodRef(*life.pod, life.uid)
-        self.addresses = life.addresses
-        self.taken = life.taken
-        self.first = self.last = first
-        self.told = 0
-
-
 class Pods:
     """What a node knows of its pods, by looking again and again.
 
@@ -77,9 +68,9 @@ class Pods:
     def __init__(self, lives: Iterable[Life], first: int, ahead: int) -> None:
         self._coming = sorted(lives, key=lambda life: life.given, reverse=True)
         self._next, self._ahead = first, ahead
-        self._there: list[_Look] = []
-        self._gone: list[_Look] = []
-        self._by_address: dict[str, list[_Look]] = {}
+        self._there: list[tuple[Life, Stay]] = []
+        self._stays = Stays()
+        self.owner, self.tell_again = self._stays.owner, self._stays.tell_again
 
     def look(self, until: int) -> None:
         """Look at every time that has come by now."""
@@ -87,38 +78,20 @@ class Pods:
             now, clock = self._next, self._next + self._ahead
             while self._coming and self._coming[-1].given <= now:
                 life = self._coming.pop()
-                found = _Look(life, clock)
-                self._there.append(found)
-                for address in life.addresses:
-                    self._by_address.setdefault(address, []).append(found)
-            self._gone += [each for each in self._there if each.taken <= now]
-            self._there = [each for each in self._there if each.taken > now]
-            for found in self._there:
-                found.last = clock
+                stay = self._stays.begin(PodRef(*life.pod, life.uid), life.addresses, clock - LOOK, clock)
+                self._there.append((life, stay))
+            for life, stay in self._there:
+                if life.taken > now:
+                    stay.last = clock
+                else:
+                    self._stays.end(stay, clock)
+            self._there = [each for each in self._there if each[0].taken > now]
+            self._stays.forget(clock)
             self._next += LOOK
 
-    def owner(self, address: str, first: int, last: int) -> PodRef | None:
-        """The pod that certainly had an address all the time between two moments."""
-        for found in reversed(self._by_address.get(address, ())):
-            if found.first <= first and last <= found.last:
-                return found.pod
-        return None
-
     def take_news(self) -> list[PodSighting]:
-        """Pods that are new, gone, or were told of some seconds ago."""
-        found, self._gone = self._gone, []
-        found += [each for each in self._there if each.last >= each.told + TELLING]
-        for each in found:
-            each.told = each.last
-        return [PodSighting(each.pod, each.addresses, each.first, each.last) for each in found]
-
-    def tell_again(self) -> None:
-        """Let every pod be news."""
-        known = {id(each): each for held in self._by_address.values() for each in held}
-        for each in self._there:
-            del known[id(each)]
-            each.told = 0
-        self._gone = list(known.values())
+        """Pods that are new, have gone, or have been there for a while since they were told of."""
+        return self._stays.take_news(self._next - LOOK + self._ahead)
 
 
 class Sniffer:
@@ -198,7 +171,11 @@ class Sniffer:
                 await asyncio.sleep(max(0.02, min(self.reporter.wait(self._wall()), 100) / 1000))
                 continue
             await asyncio.sleep(self._chance.uniform(0.001, 0.02))
-            status, headers, body = await self._post(request.body, request.headers["Content-Type"])
+            try:
+                status, headers, body = await self._post(request.body, request.headers["Content-Type"])
+            except ConnectionError as error:
+                self.reporter.failed(error, self._wall())
+                continue
             await asyncio.sleep(self._chance.uniform(0.001, 0.02))
             if self._chance.random() < LOST:
                 self.reporter.failed(ConnectionResetError("the answer was cut"), self._wall())

@@ -11,7 +11,7 @@ import churn_judge
 import churn_world
 import virtual_time
 from churn_judge import Key, Made
-from churn_mapper import Mapper
+from churn_mapper import DEAD, Mapper
 from churn_nodes import Sniffer
 from churn_world import NODES
 from fake_api import FakeApi
@@ -32,7 +32,9 @@ AMBIGUOUS = 0.001
 AFTER = 100_000
 """Milliseconds after the last pod in which everything that waits is settled."""
 BEFORE, CATCHING_UP = 7_000, 3_000
-"""Milliseconds around a time without the API that belong to it: what had not been told yet, and the list after it."""
+"""Milliseconds around a time without the API that belong to it: what is not told yet then, and the list after."""
+UNSETTLED = 40_000
+"""Milliseconds before a kill in which rows may not be settled yet; the next start knows nothing of pods gone by then."""
 
 
 class Result(NamedTuple):
@@ -76,8 +78,12 @@ async def _run(world: World, faults: Faults, folder: Path, knowing: bool, result
     wall = asyncio.get_running_loop().wall
     api = FakeApi()
     mapper = Mapper(folder, api, wall, world.shape.seed)
+
+    async def post(body: bytes, encoding: str) -> tuple[int, dict[str, str], bytes]:
+        return await mapper.post(body, encoding)
+
     sniffers = [
-        Sniffer(world, node, ahead, wall, mapper.post, knowing=knowing)
+        Sniffer(world, node, ahead, wall, post, knowing=knowing)
         for node, ahead in zip(NODES, faults.clocks, strict=True)
     ]
     tasks = [asyncio.create_task(churn_api.tell(api, world, faults))]
@@ -86,6 +92,10 @@ async def _run(world: World, faults: Faults, folder: Path, knowing: bool, result
     try:
         while wall() < last + AFTER:
             await asyncio.sleep(1)
+            if faults.killed and wall() >= faults.killed > wall() - 1_000:
+                await mapper.kill()
+                await asyncio.sleep(DEAD)
+                mapper = Mapper(folder, api, wall, world.shape.seed)
             mapper.check()
             for task in tasks:
                 if task.done():
@@ -137,7 +147,9 @@ def _unbalanced(seen: int, edges: list[Edge], drops: Tally) -> list[str]:
 
 def made_of(one: Connection, faults: Faults) -> Made:
     """A connection as the judge takes it."""
-    begin, end = faults.away
-    excused = begin - BEFORE <= one.at <= end + CATCHING_UP if end else False
+    windows = [(begin - BEFORE, end + CATCHING_UP) for begin, end in (faults.away,) if end]
+    if faults.killed:
+        windows.append((faults.killed - UNSETTLED, faults.killed + round(DEAD * 1000) + CATCHING_UP))
+    excused = any(begin <= one.at <= end for begin, end in windows)
     key = Key(one.client.workload, one.server.workload, one.service, one.port)
     return Made(key, one.client.pod, one.server.pod, excused)
