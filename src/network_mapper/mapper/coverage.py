@@ -35,7 +35,7 @@ SILENCE = 15_000
 """Milliseconds without a report after which a sniffer counts as gone: three missed heartbeats and a late one."""
 
 SKEW = 5 * 60_000
-"""How far a node's clock may be from ours, milliseconds. A sniffer whose newest moment is that near watches now."""
+"""How far a node's clock may be from ours, milliseconds."""
 
 _MAX_NODES = 10_000
 _BOOTS_KEPT = 8
@@ -197,8 +197,7 @@ class Coverage:
             start.joined = now if report.sequence > 1 and report.node != LEGACY_NODE else 0
         start.ahead = report.ahead
         start.started = report.started or start.started
-        newest = report.watched_until or now
-        start.is_live = bool(start.started) and now - newest <= SKEW
+        start.is_live = bool(start.started) and report.capture != "file"
         if is_new and start.is_live:
             self._follows(report.node, start)
         if start.started > 0 and report.node != LEGACY_NODE:

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Unkno
 from prometheus_client.registry import Collector
 
 from network_mapper import __version__
+from network_mapper.mapper.accounting import DETAILS, OBSERVATIONS, REPORTS
 from network_mapper.model import Drop
 
 if TYPE_CHECKING:
@@ -50,19 +51,20 @@ class StateCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Read the state."""
         state, now = self._state, self._clock()
-        yield CounterMetricFamily(_PREFIX + "reports", "Reports received.", value=state.reports)
-        yield CounterMetricFamily(_PREFIX + "rows", "Rows received in reports.", value=state.rows)
-        yield CounterMetricFamily(_PREFIX + "rows_merged", "Rows that went into the map.", value=state.merged)
-        yield GaugeMetricFamily(_PREFIX + "rows_waiting", "Rows of clients not yet told of.", value=state.waiting)
-        drops = CounterMetricFamily(
-            _PREFIX + "dropped", "What did not reach the map, by reason.", labels=["hop", "reason", "unit"]
-        )
-        for reason in Drop:
-            if reason.hop in ("intake", "resolve", "graph"):
-                drops.add_metric([reason.hop, reason.value, reason.unit], state.drops.get(reason, 0))
-        yield drops
+        yield from self._hops()
         yield GaugeMetricFamily(_PREFIX + "edges", "Edges in the map.", value=len(state.graph))
         connected = sum(state.coverage.is_connected(node, now) for node in state.coverage.sniffers)
+        yield GaugeMetricFamily(
+            _PREFIX + "nodes_unwatched", "Nodes that no sniffer watches now.",
+            value=sum(not window.end and bool(window.node) for window in state.windows(now)),
+        )  # fmt: skip
+        yield GaugeMetricFamily(
+            _PREFIX + "blind_windows", "Times that are kept in which something was not watched.", value=len(state.blind)
+        )
+        yield CounterMetricFamily(
+            _PREFIX + "blind_windows_forgotten", "Such times that had to go before their time.",
+            value=state.blind.forgotten,
+        )  # fmt: skip
         yield GaugeMetricFamily(_PREFIX + "sniffers_connected", "Sniffers heard of lately.", value=connected)
         for name, value in state.index.counts().items():
             yield GaugeMetricFamily(f"{_PREFIX}cluster_{name}", f"Known {name} of the cluster.", value=value)
@@ -86,6 +88,34 @@ class StateCollector(Collector):
         build = GaugeMetricFamily(_PREFIX + "build_info", "Always 1.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
+
+    def _hops(self) -> Iterable[Metric]:
+        """The balance sheet: what each hop has seen is the sum of its fates."""
+        fates = {
+            unit: CounterMetricFamily(
+                f"{_PREFIX}hop_{unit}", f"What became of {unit} at each hop, since the map began.",
+                labels=["hop", "fate", "reason"],
+            )
+            for unit in (REPORTS, OBSERVATIONS, DETAILS)
+        }  # fmt: skip
+        held = GaugeMetricFamily(
+            _PREFIX + "hop_held", "What a hop has yet to decide on; what resolve holds waits for its pods to be told of.",
+            labels=["hop", "unit"],
+        )  # fmt: skip
+        dropped = CounterMetricFamily(
+            _PREFIX + "dropped", "What did not reach the map, by reason.", labels=["hop", "reason", "unit"]
+        )
+        for row in self._state.accounting():
+            fates[row.unit].add_metric([row.hop, "passed", ""], row.passed)
+            for reason in Drop:
+                if (reason.hop, reason.unit) == (row.hop, row.unit):
+                    count = row.dropped.get(reason.value, 0)
+                    fates[row.unit].add_metric([row.hop, "dropped", reason.value], count)
+                    dropped.add_metric([row.hop, reason.value, row.unit], count)
+            held.add_metric([row.hop, row.unit], row.held)
+        yield from fates.values()
+        yield held
+        yield dropped
 
     def _watching(self) -> Iterable[Metric]:
         """What following the cluster has come to."""

@@ -19,9 +19,9 @@ from network_mapper.mapper.decode import ReportError, decode, encode
 from network_mapper.mapper.graph import Graph
 from network_mapper.mapper.grouping import GROUP_AFTER
 from network_mapper.mapper.merge import Merger, Rules
+from network_mapper.mapper.outcome import Outcome, observations
 from network_mapper.mapper.retention import Retention
 from network_mapper.mapper.senders import Senders
-from network_mapper.mapper.outcome import observations
 from network_mapper.mapper.waiting import MOST, PATIENCE, Waiting
 from network_mapper.model import Drop, Tally
 from network_mapper.store import Checkpoint, Database, StoreUnavailableError
@@ -170,7 +170,7 @@ class State:
             seen: How many observations its rows stand for.
             drops: What was lost in decoding it, in observations.
         """
-        outcome = self._merger.apply(report, now)
+        outcome = self._merger.take(report, now, seen)
         self.accounts.report()
         self.accounts.taken(seen, drops, outcome, now)
         self._lost(self.coverage.count(report, now), now)
@@ -184,8 +184,8 @@ class State:
             self.accounts.lost_before(reason, count, now)
 
     def retry(self, now: int) -> None:
-        """Merge the rows whose clients are told of by now."""
-        for waiting in self._merger.room.take_due():
+        """Merge what has rested, and the rows whose ends are told of by now."""
+        for waiting in self._merger.due(now):
             self._again(waiting, now, waiting.since)
 
     def give_up(self, now: int) -> None:
@@ -194,8 +194,14 @@ class State:
             self._again(waiting, now, -1)
 
     def _again(self, waiting: Waiting, now: int, since: int) -> None:
-        outcome = self._merger.apply(waiting.report, now, since)
-        self.accounts.retried(seen_by(waiting.client), outcome)
+        seen = seen_in(waiting.report)
+        try:
+            outcome = self._merger.apply(waiting.report, now, since)
+        except Exception:  # noqa: BLE001  whatever it is, the mapper lives on
+            _log.exception("rows that had waited could not be merged", extra={"node": waiting.report.node})
+            outcome = Outcome()
+            outcome.drop(Drop.ROW_MALFORMED, now, seen)
+        self.accounts.retried(seen, outcome)
 
     # Reading
 
@@ -206,14 +212,11 @@ class State:
 
     def waiting_between(self, since: int, until: int) -> int:
         """Those of them that were made in a time range, milliseconds since the epoch."""
-        room = self._merger.room
-        is_changed = room.changed
-        held = room.everything()
-        room.changed = is_changed  # nothing is written here
         return sum(
             observations(row)
-            for waiting in held
-            for row in _rows(waiting.client)
+            for waiting in self._merger.room
+            for client in waiting.report.clients
+            for row in _rows(client)
             if since <= waiting.report.base + row.last - self._merger.clocks.ahead(waiting.report.node) < until
         )
 
@@ -223,17 +226,19 @@ class State:
         return self.coverage.since(self.reset_at) or max(self._started_at, self.reset_at)
 
     def nodes(self) -> dict[str, int]:
-        """The cluster's nodes on which a sniffer can run, and when each was registered, milliseconds since the epoch."""
+        """The cluster's nodes on which a sniffer can run, and when each came, milliseconds since the epoch."""
         return {node: start for node, start in self.index.node_starts().items() if self.can_watch(node)}
 
-    def look_around(self, now: int, *, api_away_since: int = 0, forbidden: bool = False) -> None:
+    def look_around(self, now: int, *, api_away_since: int = 0, forbidden: bool = False, late: int = 0) -> None:
         """See who is not watched; call it often.
 
         Args:
             now: Milliseconds since the epoch.
             api_away_since: Since when the cluster's API cannot be watched; 0 while it can.
             forbidden: Whether a kind of objects may not be read.
+            late: Milliseconds by which the cluster may tell late what is the case.
         """
+        self._merger.settle = late
         self.blind.look(api_away_since, now, forbidden=forbidden)
         self._merger.room.hold = bool(api_away_since)
         if self.coverage.has_newcomers:

@@ -131,8 +131,8 @@ class TestCovers:
         assert not coverage.covers("node-a", NOW + 1, NOW + HOUR)
 
     def test_a_file_speaks_of_its_own_time_alone(self, coverage):
-        said = report(1, started=0)
-        said.watched_until = NOW - 30 * HOUR
+        said = report(1, started=NOW - 31 * HOUR)
+        said.watched_until, said.capture = NOW - 30 * HOUR, "file"
         coverage.hear(said, NOW)
         coverage.answer(said, NOW)
         assert coverage.covers("node-a", NOW - 30 * HOUR, NOW)
