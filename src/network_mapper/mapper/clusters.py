@@ -8,7 +8,7 @@ report is taken; senders keep theirs.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from network_mapper.wire.api import ClusterStatus, ResourceStatus
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from network_mapper.cluster.live.cluster import LiveCluster
     from network_mapper.cluster.live.report import Totals
     from network_mapper.cluster.snapshot import Snapshot
+
+
+LATE: Final = 5_000
+"""Milliseconds. A watch tells within a second, and a kubelet's word of a pod that ended takes another one or two."""
 
 
 class Cluster(Protocol):
@@ -37,6 +41,10 @@ class Cluster(Protocol):
     def installation(self) -> Installation | None:
         """How this program is installed there; None where files do not tell."""
 
+    @property
+    def late(self) -> int:
+        """Milliseconds by which it may be told late what is the case."""
+
     def away_since(self) -> int:
         """Since when the API cannot be watched, milliseconds since the epoch; 0 while it can."""
 
@@ -46,6 +54,9 @@ class Cluster(Protocol):
 
 class ReadCluster:
     """A cluster that was read from files."""
+
+    late = 0
+    """Files tell everything before the first question."""
 
     def __init__(self, index: Index, snapshot: Snapshot) -> None:
         self._index = index
@@ -88,6 +99,8 @@ class FollowedCluster:
         server: URL of the API.
         on_synced: Called once, as soon as addresses can be resolved and before the first report is taken.
     """
+
+    late = LATE
 
     def __init__(
         self, index: Index, live: LiveCluster, installed: Installation, server: str, on_synced: Callable[[], None]

@@ -18,6 +18,7 @@ from network_mapper.mapper.coverage import SKEW
 from network_mapper.mapper.graph import COUNTER
 from network_mapper.mapper.known import Batch, Known, merge_flows, merge_lookups
 from network_mapper.mapper.outcome import Outcome, observations
+from network_mapper.mapper.resting import Rested
 from network_mapper.mapper.waiting import MOST, PATIENCE, Arrivals, WaitingRoom
 from network_mapper.model import Ambiguous, Drop, External, Kind, Node, Service, ServiceRef, Workload
 from network_mapper.store.writer import Sample
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from network_mapper.mapper.coverage import Coverage
     from network_mapper.mapper.graph import Entry, Graph
     from network_mapper.mapper.known import Memo
+    from network_mapper.mapper.waiting import Waiting
     from network_mapper.model import Peer
     from network_mapper.wire.report import Client, Flow, Lookup, Report, Request, Row, Volume
 
@@ -91,6 +93,7 @@ class Merger:
         room: What waits. While the cluster cannot be followed, set its `hold`.
         clocks: How far the nodes' clocks are ahead.
         reset_at: When the map was emptied, milliseconds since the epoch; 0 when it never was.
+        settle: Milliseconds that reports rest before they are merged, because the cluster tells late (`resting`).
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Merger:
         self.clocks = Clocks()
         self.room = WaitingRoom(patience, waiting_most)
         self.reset_at = 0
+        self.settle = 0
         index.on_change = self.forget
 
     def forget(self, key: str) -> None:
@@ -132,6 +136,26 @@ class Merger:
         for sighting in report.pods:
             self._index.sight(report.node, sighting, self.clocks.ahead(report.node))
 
+    def take(self, report: Report, now: int, seen: int) -> Outcome:
+        """Take in a report that is new: merge it, or let it rest.
+
+        Args:
+            report: The report.
+            now: When it came, milliseconds since the epoch.
+            seen: How many observations its rows stand for.
+        """
+        self.hear(report)
+        if not self.settle or not _is_live(report):
+            return self.apply(report, now)
+        self.room.rest(Rested(now, report, sum(client.rows() for client in report.clients), seen))
+        outcome = Outcome()
+        outcome.held = seen
+        return outcome
+
+    def due(self, now: int) -> list[Waiting]:
+        """What has rested or waited, and is to be merged now, with `apply`."""
+        return self.room.take_due(now, self.settle)
+
     def apply(self, report: Report, now: int, since: int = 0) -> Outcome:
         """Merge a report's rows, or let them wait; returns what became of them.
 
@@ -140,8 +164,6 @@ class Merger:
             now: The mapper's clock, milliseconds since the epoch.
             since: Of rows that have waited: when they came, or `GIVE_UP`.
         """
-        if not since:
-            self.hear(report)
         outcome = Outcome()
         base, view = report.base, self._plain
         if self.clocks.differ and _is_live(report):

@@ -333,7 +333,8 @@ async def _look_around(state: State, cluster: Cluster) -> None:
     while True:
         await asyncio.sleep(_LOOK_INTERVAL)
         now = clock()
-        state.look_around(now, api_away_since=cluster.away_since(), forbidden=cluster.is_forbidden())
+        away_since, forbidden = cluster.away_since(), cluster.is_forbidden()
+        state.look_around(now, api_away_since=away_since, forbidden=forbidden, late=cluster.late)
         state.retry(now)
 
 

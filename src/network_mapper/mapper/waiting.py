@@ -17,6 +17,7 @@ import msgspec
 
 from network_mapper.cluster.index import FOREVER
 from network_mapper.mapper.outcome import observations
+from network_mapper.mapper.resting import Rested, Resting
 from network_mapper.wire.report import Client
 
 if TYPE_CHECKING:
@@ -35,20 +36,15 @@ SHARE: Final = 8
 
 
 class Waiting(NamedTuple):
-    """Rows of one client.
+    """Rows of one client, or a report that rested.
 
     Attributes:
         since: When they came, milliseconds since the epoch.
-        report: The one that they came in, without what it says of others.
+        report: The one that they came in; for rows of one client without what it says of others.
     """
 
     since: int
     report: Report
-
-    @property
-    def client(self) -> Client:
-        """The one client."""
-        return self.report.clients[0]
 
 
 class WaitingRoom:
@@ -59,8 +55,6 @@ class WaitingRoom:
         most: Rows that wait at most.
 
     Attributes:
-        rows: How many wait.
-        observations: How many observations they stand for.
         changed: Whether something came or went since `everything` was asked for.
         hold: Whether nothing is given up now, because nobody could have told.
         patience: Milliseconds that a row waits at most.
@@ -72,37 +66,56 @@ class WaitingRoom:
         self._due: set[str] = set()
         self._of_client: dict[str, int] = {}
         self._released = 0
-        self.rows = 0
-        self.observations = 0
+        self._resting = Resting(patience)
+        self._rows = 0
+        self._observations = 0
         self.changed = False
         self.hold = False
 
     def put(self, key: str, waiting: Waiting) -> bool:
         """Let rows wait for news of `key`; False where too many rows wait already, of all clients or of this one."""
-        client = waiting.client
+        client = waiting.report.clients[0]
         rows, who = client.rows(), _who(client)
         if rows > self.space(client):
             return False
         self._held.setdefault(key, []).append(waiting)
         self._of_client[who] = self._of_client.get(who, 0) + rows
-        self.rows += rows
-        self.observations += _observations(client)
+        self._rows += rows
+        self._observations += _observations(client)
         self.changed = True
         return True
 
+    def rest(self, rested: Rested) -> None:
+        """Let a whole report rest (`resting`)."""
+        self._resting.put(rested)
+        self.changed = True
+
+    @property
+    def rows(self) -> int:
+        """How many rows wait, those that rest among them."""
+        return self._rows + self._resting.rows
+
+    @property
+    def observations(self) -> int:
+        """How many observations they stand for."""
+        return self._observations + self._resting.observations
+
     def space(self, client: Client) -> int:
         """How many more rows of a client may wait."""
-        return max(0, min(self._most - self.rows, self._most // SHARE - self._of_client.get(_who(client), 0)))
+        return max(0, min(self._most - self._rows, self._most // SHARE - self._of_client.get(_who(client), 0)))
 
     def told(self, key: str) -> None:
         """Note that there is news of an address or a UID."""
         if key in self._held:
             self._due.add(key)
 
-    def take_due(self) -> list[Waiting]:
-        """Take out what waits for that of which there is news."""
+    def take_due(self, now: int, settle: int = 0) -> list[Waiting]:
+        """Take out what waits for that of which there is news, and what has rested for `settle` milliseconds."""
         due, self._due = self._due, set()
-        return [waiting for key in sorted(due) for waiting in self._take(key, FOREVER)]
+        found = [waiting for key in sorted(due) for waiting in self._take(key, FOREVER)]
+        rested = [Waiting(each.since, each.report) for each in self._resting.take(now, settle, hold=self.hold)]
+        self.changed = self.changed or bool(rested)
+        return found + rested
 
     def take_overdue(self, now: int) -> list[Waiting]:
         """Take out what has waited for too long; call it every few seconds, also while nothing is given up."""
@@ -113,7 +126,10 @@ class WaitingRoom:
         return [waiting for key in list(self._held) for waiting in self._take(key, now - self.patience)]
 
     def __iter__(self) -> Iterator[Waiting]:
-        return (waiting for held in self._held.values() for waiting in held)
+        for held in self._held.values():
+            yield from held
+        for rested in self._resting:
+            yield Waiting(rested.since, rested.report)
 
     def everything(self) -> list[Waiting]:
         """All that waits, for the store."""
@@ -126,7 +142,8 @@ class WaitingRoom:
         self._due.clear()
         self._of_client.clear()
         self.changed = self.changed or self.rows > 0
-        self.rows = self.observations = 0
+        self._rows = self._observations = 0
+        self._resting.clear()
 
     def _take(self, key: str, until: int) -> list[Waiting]:
         """Take out what came until then."""
@@ -136,14 +153,14 @@ class WaitingRoom:
             self._held[key] = kept
         gone = [waiting for waiting in held if waiting.since <= until]
         for waiting in gone:
-            self._leave(waiting.client)
+            self._leave(waiting.report.clients[0])
         self.changed = self.changed or bool(gone)
         return gone
 
     def _leave(self, client: Client) -> None:
         rows, who = client.rows(), _who(client)
-        self.rows -= rows
-        self.observations -= _observations(client)
+        self._rows -= rows
+        self._observations -= _observations(client)
         left = self._of_client[who] - rows
         if left:
             self._of_client[who] = left
