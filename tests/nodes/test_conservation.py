@@ -89,12 +89,12 @@ def assert_conserved(traffic, view):
     events = traffic.events()
     assert events
     view.wait_until_none(lambda: wrong(events, view.map().edges, windows(view), traffic.town.namespace), SETTLING)
+    view.wait_until_none(lambda: view.status().waiting, SETTLING)
     view.wait_until_none(lambda: balance.unbalanced(view.status()) + balance.torn(view.status()), 10)
     status = view.status()
     assert {row.hop for row in status.accounting} >= {"intake", "resolve", "graph", "store"}
     assert all(sniffer.hops for sniffer in status.sniffers)
-    assert balance.lost(status) == {}
-    assert status.waiting == 0
+    assert balance.lost(status) == {}, balance.sheet(status.accounting)
     assert not traffic.failed["connections"]  # nothing that is killed stands in their way
 
 

@@ -166,6 +166,17 @@ class Town:
         self.truth[edge] = Numbers(connections=count)
         return edge
 
+    def connect(self, client: str, address: str, port: int, count: int) -> None:
+        """Connect so many times from a client's pod to any address; no edge of the town is counted for it.
+
+        Raises:
+            HarnessError: A connection could not be made.
+        """
+        argv = [sys.executable, "-I", "-S", "-c", _CLIENT, address, str(port), str(count), "close"]
+        done = subprocess.run([*self.place(client), *argv], check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise HarnessError(f"{client} did not reach {address} port {port}: {done.stderr}")
+
     def tick(self, client: str, server: str) -> int:
         """Connect five times a second until `hang_up`, from the node `client`; returns the port."""
         self.ticking = next(self._ports)
