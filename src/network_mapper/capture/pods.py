@@ -199,6 +199,9 @@ class NodePods:
         self._complained.discard("proc_unreadable")
         for uid in changed:
             self._take_in(uid)
+        for pod in self._pods.values():
+            if pod.stay is not None:
+                pod.stay.last = max(pod.stay.last, began)
         if now - self._read_at >= _REST:
             self._read_at = now
             self._read_addresses(self._pods)
