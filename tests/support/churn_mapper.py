@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 from unittest import mock
 
 import msgspec
 
-from network_mapper.cluster.index import Index
 from network_mapper.cluster.installation import Installation
 from network_mapper.cluster.live.cluster import LiveCluster
 from network_mapper.mapper import run as product
 from network_mapper.mapper.clusters import FollowedCluster
 from network_mapper.mapper.decode import ReportError
 from network_mapper.mapper.intake import BusyError, Intake
+from network_mapper.mapper.settings import MapperSettings
 from network_mapper.mapper.state import State
 from network_mapper.store import Database, Writer
 
@@ -26,10 +25,11 @@ if TYPE_CHECKING:
 
     from fake_api import FakeApi
 
-MOST_EDGES = 1_000_000
+MANY = 10_000_000
+SETTINGS = MapperSettings(max_edges=MANY, group_after=MANY, cluster_domain="cluster.local")
+"""As it is shipped, but that no edges are folded: each client has a port of its own, which looks like a flood."""
 DEAD = 2.0
 """Seconds from a kill to the next start."""
-SETTINGS = SimpleNamespace(checkpoint_interval=10.0, retention=30 * 86_400.0)
 
 
 class InlineWriter(Writer):
@@ -71,8 +71,8 @@ class Mapper:
     def __init__(self, folder: Path, api: FakeApi, wall: Callable[[], int], seed: int) -> None:
         self._path, self._wall = str(folder / "map.db"), wall
         self._killed = asyncio.Event()
-        self.index = Index("cluster.local")
-        self.state = State(self.index, MOST_EDGES)
+        self.index = product.make_index(SETTINGS)
+        self.state = State(self.index, SETTINGS.max_edges, group_after=SETTINGS.group_after)
         self._read(self.state.restore)
         self._writer = InlineWriter(self._path, asyncio.get_running_loop())
         installed = Installation(self.index, "")

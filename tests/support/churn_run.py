@@ -32,9 +32,9 @@ AMBIGUOUS = 0.001
 AFTER = 100_000
 """Milliseconds after the last pod in which everything that waits is settled."""
 BEFORE, CATCHING_UP = 7_000, 3_000
-"""Milliseconds around a time without the API that belong to it: what is not told yet then, and the list after."""
+"""Milliseconds around a time without the API that belong to it: not told yet then, and the list after it."""
 UNSETTLED = 40_000
-"""Milliseconds before a kill in which rows may not be settled yet; the next start knows nothing of pods gone by then."""
+"""Milliseconds before a kill in which rows may be unsettled; the next start knows nothing of pods gone by then."""
 
 
 class Result(NamedTuple):
