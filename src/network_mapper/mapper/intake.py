@@ -212,6 +212,7 @@ class Intake:
             future.set_result(self._receipt(receipt))
 
         try:
+            self._state.keep(self._writer, now)
             self._writer.append(now, packed, durable)
         except StoreUnavailableError as error:
             self._comes_again(report)

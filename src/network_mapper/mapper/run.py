@@ -26,6 +26,7 @@ from network_mapper.kube.config import find_access
 from network_mapper.kube.errors import ApiError, KubeConfigError
 from network_mapper.mapper.app import Doors
 from network_mapper.mapper.clusters import FollowedCluster, ReadCluster
+from network_mapper.mapper.keeper import Keeper
 from network_mapper.mapper.merge import Rules
 from network_mapper.mapper.state import State
 from network_mapper.settings import host_and_port
@@ -56,10 +57,7 @@ _LOOKS = 10
 """How often in each interval it is looked whether only a few edges changed."""
 
 _FEW_CHANGES = 2_000
-"""So few are written at the next look.
-
-After a crash the journal is applied to the cluster as it is then. What is written stays with whom it was.
-"""
+"""So few are written at the next look: the map of a quiet cluster is on disk within a second."""
 
 _FORGET_INTERVAL = 5
 """Seconds between two looks at which of the dead can be forgotten."""
@@ -114,6 +112,10 @@ def run(settings: MapperSettings) -> int:
     )
     with contextlib.closing(database):
         state.restore(database, clock())
+        if access is not None:
+            state.keeper = Keeper(index, remember=remember_ms(settings), most=settings.remember_pods_most)
+            known = state.keeper.recall(database.objects(), clock())
+            _log.info("what was known of the cluster is recalled", extra={"objects": known})
     _log.info("the map is restored", extra={"edges": len(state.graph)})
     _allow_many_connections()
     listeners = Listeners(_listen(settings.listen), _listen_for_scrapes(settings.metrics_port))
@@ -139,9 +141,14 @@ def make_index(settings: MapperSettings) -> Index:
         settings.cluster_domain or domain.detect() or _DEFAULT_DOMAIN,
         keys,
         control_plane_prefix=settings.control_plane_prefix,
-        remember=round(settings.remember_pods * 1000),
+        remember=remember_ms(settings),
         remember_most=settings.remember_pods_most,
     )
+
+
+def remember_ms(settings: MapperSettings) -> int:
+    """How long it is remembered whose an address was, milliseconds."""
+    return round(settings.remember_pods * 1000)
 
 
 def _cluster_is_known(settings: MapperSettings, state: State, source: str, problems: list[str]) -> None:
@@ -158,10 +165,12 @@ def _cluster_is_known(settings: MapperSettings, state: State, source: str, probl
 async def _serve_followed(settings: MapperSettings, state: State, listeners: Listeners, access: Access) -> int:
     """Serve while the cluster is followed."""
     client = ApiClient(access)
-    installed = Installation(state.index, access.namespace if access.inside else "")
+    installed = Installation(state.keeper or state.index, access.namespace if access.inside else "")
     live = LiveCluster(client, installed, keys=state.index.keys)
 
     def on_synced() -> None:
+        if state.keeper is not None:
+            state.keeper.settle(live.listed(), clock())
         # A sniffer that has served another mapper so far is yet to say hello, and others speak of its node before.
         state.can_watch = installed.runs_sniffers
         for node in installed.watched(state.index.nodes()):
@@ -292,7 +301,7 @@ async def _serve(settings: MapperSettings, state: State, listeners: Listeners, c
     tasks = [
         asyncio.create_task(_checkpoints(settings, state, writer)),
         asyncio.create_task(_forget_the_dead(state)),
-        asyncio.create_task(_look_around(state, cluster)),
+        asyncio.create_task(_look_around(state, cluster, writer)),
     ]
     if listeners.scrapes:
         tasks.append(asyncio.create_task(scraped.serve(sockets=listeners.scrapes)))
@@ -329,10 +338,11 @@ async def _forget_the_dead(state: State) -> None:
         state.give_up(clock())
 
 
-async def _look_around(state: State, cluster: Cluster) -> None:
+async def _look_around(state: State, cluster: Cluster, writer: Writer) -> None:
     while True:
         await asyncio.sleep(_LOOK_INTERVAL)
         now = clock()
+        state.keep(writer, now)
         away_since, forbidden = cluster.away_since(), cluster.is_forbidden()
         state.look_around(now, api_away_since=away_since, forbidden=forbidden, late=cluster.late)
         state.retry(now)
@@ -349,6 +359,7 @@ async def _checkpoints(settings: MapperSettings, state: State, writer: Writer) -
 
 
 async def _finish(state: State, writer: Writer) -> int:
+    state.keep(writer, clock())
     try:
         async with asyncio.timeout(2):
             await state.checkpoint(writer, clock())

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from network_mapper.cluster.index import Index
+    from network_mapper.mapper.keeper import Keeper
     from network_mapper.store import Writer
+    from network_mapper.store.objects import ObjectRow
     from network_mapper.wire.api import BlindWindow, HopRow
     from network_mapper.wire.report import Client, Report, Row
 
@@ -70,6 +72,7 @@ class State:
         reset_at: When it was last emptied, milliseconds since the epoch.
         journaled: Number of the newest journal row that is applied and not yet part of a checkpoint; 0 when none is.
         instance: Names this process.
+        keeper: Keeps what the cluster's API tells; None where there is none.
         can_watch: Whether a sniffer can run on a node at all.
     """
 
@@ -91,6 +94,7 @@ class State:
         self.coverage = Coverage(self.blind)
         self.senders = Senders()
         self.accounts = Accounts()
+        self.keeper: Keeper | None = None
         self.can_watch: Callable[[str], bool] = lambda _: True
         self._merger = Merger(index, self.graph, self.coverage, rules, patience=patience, waiting_most=waiting_most)
         self._writing = asyncio.Lock()
@@ -281,6 +285,22 @@ class State:
         """About how many rows the next checkpoint would write; that nodes spoke is not among them."""
         room = self._merger.room
         return self.graph.pending + (room.rows if room.changed else 0)
+
+    def keep(self, writer: Writer, now: int) -> None:
+        """Write what the cluster's API has told; what is asked of the writer afterwards is written later."""
+        keeper = self.keeper
+        while keeper is not None and keeper.pending:
+            rows = keeper.take()
+
+            def done(result: int | Exception, rows: list[ObjectRow] = rows) -> None:
+                if isinstance(result, Exception):
+                    keeper.give_back(rows)
+
+            try:
+                writer.keep(rows, done, keeper.forget(now))
+            except StoreUnavailableError:
+                keeper.give_back(rows)
+                return
 
     async def checkpoint(self, writer: Writer, now: int) -> None:
         """Write what changed.

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from network_mapper.model import Edge, Peer, ServiceRef
+from network_mapper.store.objects import read_objects
 from network_mapper.store.schema import APPLICATION, COUNTS, SCHEMA, TABLES, UPGRADES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from network_mapper.store.objects import ObjectRow
 
 NEVER = 2**62
 """Later than any time: the first sighting of an edge that has none."""
@@ -183,6 +186,10 @@ class Database:
             "SELECT node, began, ended, reason FROM blind WHERE ended > ? ORDER BY began, node, reason", (since,)
         )
         return [Blind(*row) for row in rows]
+
+    def objects(self) -> Iterator[ObjectRow]:
+        """The cluster's objects as they were last known, and those that are gone: these first, as they went."""
+        return read_objects(self.connection)
 
     def samples(self) -> dict[int, int]:
         """How many samples each edge has."""

@@ -9,6 +9,8 @@ costs six.
 
 from __future__ import annotations
 
+from network_mapper.store import objects
+
 APPLICATION = 0x6E6D6170  # "nmap" in the file's header, so that `file` and we can tell whose it is
 SCHEMA = 4
 
@@ -88,6 +90,8 @@ TABLES = [
     *_ACCOUNTS,
     _BLIND,
     _LOSSES,
+    objects.TABLE,
+    objects.INDEX,
 ]
 
 
@@ -115,6 +119,8 @@ UPGRADES = {
         *_ACCOUNTS,
         _BLIND,
         _LOSSES,
+        objects.TABLE,
+        objects.INDEX,
         f"""INSERT OR REPLACE INTO meta
             SELECT 'settled', CAST((max(start) + 1) * {HOUR} AS TEXT) FROM hours HAVING max(start) IS NOT NULL""",
         "INSERT OR REPLACE INTO meta SELECT 'edges', CAST(ifnull(max(id), 0) AS TEXT) FROM edges",

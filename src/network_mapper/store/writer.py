@@ -21,6 +21,7 @@ import msgspec
 
 from network_mapper.store.database import NEVER, Database, encode_peer
 from network_mapper.store.housekeeping import Housekeeping, keep_greatest
+from network_mapper.store.objects import forget_objects, write_objects
 from network_mapper.store.ranges import adding
 from network_mapper.store.schema import COUNTS, MINUTE, TIMES
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from network_mapper.model import Edge
     from network_mapper.store.database import Blind, Sequence
+    from network_mapper.store.objects import ObjectRow
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +121,15 @@ class _Write(NamedTuple):
     done: Callable[[int | Exception], None]
 
 
+class _Keep(NamedTuple):
+    rows: list[ObjectRow]
+    forget: tuple[int, int] | None
+    done: Callable[[int | Exception], None]
+
+
+_Job = _Append | _Write | _Keep
+
+
 class Writer:
     """Writes for the one event loop that owns the graph.
 
@@ -132,7 +143,7 @@ class Writer:
     def __init__(self, path: str, *, sync: str, max_bytes: int, deliver: Callable[..., object]) -> None:
         self._file = (path, sync, max_bytes)
         self._deliver = deliver
-        self._jobs: queue.Queue[_Append | _Write | None] = queue.Queue(_QUEUE)
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(_QUEUE)
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._housekeeping = Housekeeping()
         self._failed_at = 0.0
@@ -160,6 +171,21 @@ class Writer:
         """
         self._put(_Write(checkpoint, done))
 
+    def keep(
+        self, rows: list[ObjectRow], done: Callable[[int | Exception], None], forget: tuple[int, int] | None = None
+    ) -> None:
+        """Write objects of the cluster, before all that is asked for later; `done` as for `append`.
+
+        Args:
+            rows: What changed.
+            done: See above.
+            forget: Also remove what has been gone since before this time, and no more than so many are kept.
+
+        Raises:
+            StoreUnavailableError: Too much waits already.
+        """
+        self._put(_Keep(rows, forget, done))
+
     def close(self, timeout: float) -> bool:
         """Finish what is queued and stop; False when that takes longer than `timeout` seconds."""
         try:
@@ -169,7 +195,7 @@ class Writer:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _put(self, job: _Append | _Write) -> None:
+    def _put(self, job: _Job) -> None:
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
@@ -196,7 +222,7 @@ class Writer:
         finally:
             database.close()
 
-    def _next(self, database: Database) -> _Append | _Write | None:
+    def _next(self, database: Database) -> _Job | None:
         """Wait for a job, and meanwhile try whether a store that failed can be written again."""
         while self.failure:
             with contextlib.suppress(queue.Empty):
@@ -219,7 +245,7 @@ class Writer:
             self._housekeeping.put_off()
             _log.debug("the store was not tidied", extra={"reason": database.explain(error)})
 
-    def _commit(self, database: Database, group: list[_Append | _Write]) -> None:
+    def _commit(self, database: Database, group: list[_Job]) -> None:
         connection = database.connection
         results: list[int | Exception]
         try:
@@ -240,10 +266,15 @@ class Writer:
             results = [StoreUnavailableError(f"the store cannot be written: {reason}")] * len(group)
         self._deliver(_finish, group, results)
 
-    def _execute(self, connection: sqlite3.Connection, job: _Append | _Write) -> int:
+    def _execute(self, connection: sqlite3.Connection, job: _Job) -> int:
         if isinstance(job, _Append):
             cursor = connection.execute("INSERT INTO journal (received, body) VALUES (?, ?)", (job.received, job.body))
             return cursor.lastrowid or 0
+        if isinstance(job, _Keep):
+            write_objects(connection, job.rows)
+            if job.forget is not None:
+                forget_objects(connection, *job.forget)
+            return 0
         _write(connection, job.checkpoint)
         self._housekeeping.plan(job.checkpoint.now, job.checkpoint.kept_since)
         return 0
@@ -267,7 +298,7 @@ def _try_to_write(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _finish(group: list[_Append | _Write], results: list[int | Exception]) -> None:
+def _finish(group: list[_Job], results: list[int | Exception]) -> None:
     for job, result in zip(group, results, strict=True):
         job.done(result)
 

@@ -421,6 +421,10 @@ class LiveCluster:
         """How it stands with each resource that is read, or should be."""
         return [report.status_of(reflector) for reflector in self._reflectors.values()]
 
+    def listed(self) -> set[str]:
+        """The kinds of which everything was read."""
+        return {kind for kind, reflector in self._reflectors.items() if reflector.listed}
+
     @property
     def away_since(self) -> int:
         """Since when the API server does not answer, milliseconds since the epoch; 0 while it does."""
