@@ -20,7 +20,7 @@ import logging
 import os
 import random
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
@@ -38,7 +38,8 @@ from network_mapper.agent.exchange import (
 )
 from network_mapper.agent.sightings import Sightings
 from network_mapper.model import Drop, Hop, Tally
-from network_mapper.wire.report import HopState, Report, SourceState
+from network_mapper.model.shares import interface
+from network_mapper.wire.report import Excess, HopState, Report, SourceState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,6 +59,10 @@ _CLOSING_DELAY = 250
 _HEALTH_INTERVAL = 30_000
 _KNOCK_INTERVAL = 300_000
 _QUOTED = 300
+_NAMED = 8
+"""Clients that a report names for taking more than their share."""
+_MOST_NAMED = 64
+"""Likewise, that the log names in all."""
 
 Wire = Literal["auto", "native", "graphql"]
 
@@ -78,6 +83,15 @@ class Totals(msgspec.Struct):
     failed: int = 0
     refused: int = 0
     last_success: int = 0
+
+
+class SourceTotals(NamedTuple):
+    """What the sources have seen and dropped since the start: in total, hop by hop, and who took more than a share."""
+
+    sources: list[SourceState]
+    drops: Tally
+    hops: list[HopState] = []  # noqa: RUF012  never changed
+    excess: list[Excess] = []  # noqa: RUF012  likewise
 
 
 class _Frozen(msgspec.Struct):
@@ -184,7 +198,7 @@ class Reporter:
         self._told_elsewhere = False
         self._sequence = 0
         self._fold_time = 0
-        self._watched_until = 0
+        self._watched_until = started
         self._frozen: _Frozen | None = None
         self._frozen_at: int | None = None
         self._asked_at = 0
@@ -200,9 +214,8 @@ class Reporter:
         self._lost_before_map = False
         self._complained: set[object] = set()
         self._encoder = msgspec.msgpack.Encoder()
-        self.sources: list[SourceState] = []
-        self._source_hops: list[HopState] = []
-        self._source_drops = Tally()
+        self._sources = SourceTotals([], Tally())
+        self._named_before: set[tuple[str, str]] = set()
 
     def feed(self, observations: Iterable[Observation], fold_time: int, watched_until: int = 0) -> None:
         """Fold observations in.
@@ -210,8 +223,8 @@ class Reporter:
         Args:
             observations: What was seen since the last call.
             fold_time: What time it is for the fold, in milliseconds of a clock of its own.
-            watched_until: Time of the newest thing that was looked at, milliseconds since the epoch; 0 stands for the
-                moment in which the mapper hears of it.
+            watched_until: Until when all that was seen has been handed over, milliseconds since the epoch; 0 stands for
+                the moment in which the mapper hears of it.
         """
         self.fold.add(observations)
         self._fold_time = fold_time
@@ -221,11 +234,13 @@ class Reporter:
         """Say when watching began, where that was not known at first (0)."""
         self._started = started
 
-    def set_sources(self, sources: list[SourceState], drops: Tally, hops: list[HopState] | None = None) -> None:
-        """Say what the sources have seen and dropped since the start, in total and hop by hop; for the next report."""
-        self.sources = sources
-        self._source_drops = drops
-        self._source_hops = hops or []
+    def set_sources(self, totals: SourceTotals) -> None:
+        """Say what the sources have seen and dropped since the start; the next report carries it."""
+        self._sources = totals
+        for client, reason, _ in self._named():
+            if len(self._named_before) < _MOST_NAMED and (client, reason) not in self._named_before:
+                self._named_before.add((client, reason))
+                logger.warning("one client takes more than its share", extra={"client": client, "reason": reason})
 
     def set_pods(self, news: Iterable[PodSighting]) -> None:
         """Say which pods of the node are new, or seen again; they go with the next reports until those are answered."""
@@ -234,17 +249,35 @@ class Reporter:
     @property
     def drops(self) -> Tally:
         """Everything dropped since the start: by sources, fold and transport."""
-        total = Tally(self._source_drops)
+        total = Tally(self._sources.drops)
         for account in (self.fold.account, self._account, self._pods.account):
             for reason, count in account.drops.items():
                 total.add(reason, count)
         return total
 
     @property
+    def sources(self) -> list[SourceState]:
+        """What the sources have seen and passed on."""
+        return self._sources.sources
+
+    @property
+    def excess(self) -> list[Excess]:
+        """The few who took most beyond their shares, here and at the sources."""
+        return [Excess(*named) for named in self._named()]
+
+    def _named(self) -> list[tuple[str, str, int]]:
+        own = [
+            (interface(who) if isinstance(who, int) else who, reason.value, count)
+            for who, reason, count in self.fold.excess.worst(_NAMED)
+        ]
+        theirs = [(each.client, each.reason, each.count) for each in self._sources.excess]
+        return sorted(own + theirs, key=lambda named: -named[2])[:_NAMED]
+
+    @property
     def hops(self) -> list[HopState]:
         """The balance sheet of this side: each hop and unit with what it has seen, passed on, and holds."""
         return [
-            *self._source_hops,
+            *self._sources.hops,
             self.fold.account.state(),
             self._account.state(),
             self._pods.account.state(),
@@ -300,7 +333,17 @@ class Reporter:
             return True
         if self._graphql:
             return not self._closing and self._knocks(now)
-        return self._frozen_at is None or (not self._closing and now >= self._frozen_at + self._heartbeat)
+        return self._frozen_at is None or (not self._closing and self._silent_for_long(now))
+
+    def _silent_for_long(self, now: int) -> bool:
+        return self._frozen_at is not None and now >= self._frozen_at + self._heartbeat
+
+    def _covered(self) -> int:
+        """Until when all that was seen is in the report that is made now, or in an earlier one."""
+        waiting = self.fold.oldest()
+        if waiting is None:
+            return self._watched_until
+        return min(self._watched_until or waiting, waiting - 1)
 
     def _health_due(self, now: int) -> bool:
         return self._graphql and (not self._greeted or (not self._closing and now >= self._health_at))
@@ -321,6 +364,8 @@ class Reporter:
 
     def _freeze(self, now: int) -> _Frozen:
         first = not (self._sequence or self._graphql)
+        if self._silent_for_long(now):
+            self.fold.flush()  # a heartbeat takes along what would be due a moment later
         batch = None if first else self.fold.take(self._fold_time, self._limit)
         self._sequence += 1
         self._frozen_at = now
@@ -334,7 +379,7 @@ class Reporter:
             sequence=self._sequence,
             base=batch.base if batch else self._wall(),
             started=self._started,
-            watched_until=self._watched_until,
+            watched_until=self._covered(),
             agent=self._agent,
             clients=batch.clients if batch else [],
             drops={reason.value: count for reason, count in self.drops.items()},
@@ -344,6 +389,7 @@ class Reporter:
             capture_reason=self._capture_reason,
             pods=pods,
             hops=self.hops,
+            excess=self.excess,
         )
         frozen = _Frozen(self._encoder.encode(report), batch.rows if batch else 0, events)
         if self._graphql:

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from network_mapper.agent.exchange import Request
-    from network_mapper.agent.reporter import Reporter
+    from network_mapper.agent.reporter import Reporter, SourceTotals
     from network_mapper.http_client import HttpClient
-    from network_mapper.model import Observation, Tally
-    from network_mapper.wire.report import SourceState
+    from network_mapper.model import Observation
 
 logger = logging.getLogger(__name__)
 
@@ -57,13 +56,12 @@ class Sender:
         observations: Iterable[Observation],
         fold_time: int,
         watched_until: int,
-        sources: list[SourceState],
-        drops: Tally,
+        totals: SourceTotals,
     ) -> None:
         """Hand over what was seen; arguments as those of `Reporter.feed` and `Reporter.set_sources`."""
         with self._changed:
             self._reporter.feed(observations, fold_time, watched_until)
-            self._reporter.set_sources(sources, drops)
+            self._reporter.set_sources(totals)
             if self._reporter.wait(steady_clock()) == 0:
                 self._changed.notify_all()
 

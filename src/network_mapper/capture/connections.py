@@ -8,18 +8,23 @@ the address that was dialled. A later tap of the same stamp with another destina
 A connection is decided by its SYN-ACK, by an RST, or by four seconds of silence, and handed on at that moment, with
 the time of its SYN. Nothing here looks at a clock: connections wait in the order in which they came, so the ones whose
 time is up are always in front.
+
+Every packet has one fate, counted here: a SYN waits, becomes a connection or an attempt, or was seen already; an answer
+decides one, or is dropped for a reason.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from network_mapper.capture.pairs import ConnectionKey
 from network_mapper.model import Drop, Kind
+from network_mapper.model.shares import Excess, Shares
 
 if TYPE_CHECKING:
     from network_mapper.capture.pairs import Pairs
@@ -45,6 +50,8 @@ MAX_ALIASES = 6
 """Stamps of repeated SYNs of one connection that are recognised."""
 
 _EXPIRY_STEP = 250
+_LONGEST_SEARCH = 64
+"""Connections among which one is looked for whose client has more than its share."""
 _ISN = struct.Struct("!I")
 
 
@@ -75,10 +82,26 @@ class Connections:
 
     A *flow* is 16 or 40 bytes: source and destination address, source and destination port, sequence number. They lie
     side by side in a packet without IP options. A *stamp* is 8 bytes: ISN and timestamp of the client, or nothing.
+
+    Attributes:
+        passed: SYNs that became a connection or an attempt, and answers that decided one.
+        held: SYNs that wait to be decided.
+        copies: Packets that were seen already at another interface.
+        repeated: SYNs that were sent again.
+        answers_repeated: Answers of connections that were decided.
+        answers_unasked: Answers to no SYN that is known.
     """
 
-    def __init__(self, pairs: Pairs, tally: Tally, limit: int) -> None:
-        """Hand decided connections to `pairs`; beyond `limit`, the oldest is given up as `CONNECTION_TABLE_FULL`."""
+    def __init__(self, pairs: Pairs, tally: Tally, limit: int, excess: Excess[bytes] | None = None) -> None:
+        """Hand decided connections to `pairs`; beyond `limit`, one is given up.
+
+        That is the oldest (`CONNECTION_TABLE_FULL`), or an old one of a client that has more than its share
+        (`CONNECTION_CLIENT_FULL`).
+        """
+        self.passed = self.held = 0
+        self.copies = self.repeated = self.answers_repeated = self.answers_unasked = 0
+        self._excess = excess or Excess[bytes]()
+        self._shares: Shares[bytes] = Shares(limit)
         self._pairs = pairs
         self._tally = tally
         self._limit = limit
@@ -99,14 +122,20 @@ class Connections:
         connection = known.get(stamp)
         if connection is not None:
             if connection.flow == flow:
+                self.copies += 1
                 return
             # Nothing passes the same tap twice. What looks so is crafted, and another connection.
             if (connection.tap != tap or not tap) and len(connection.flow) == len(flow):
+                self.copies += 1
                 if flow not in known:
                     _note_translation(connection, flow)
                 return
         connection = known.get(flow)
         if connection is not None:
+            if stamp or connection.tap == tap:
+                self.repeated += 1
+            else:
+                self.copies += 1
             if stamp and len(connection.aliases) < MAX_ALIASES:
                 connection.aliases += (stamp,)
                 known[stamp] = connection
@@ -114,6 +143,7 @@ class Connections:
         if not stamp:
             connection = self._seen_before_translation(flow, when, tap)
             if connection is not None:
+                self.copies += 1
                 _note_translation(connection, flow)
                 return
         repeated = flow in self._silent or flow in self._silent_before
@@ -126,19 +156,31 @@ class Connections:
         if connection is None:
             connection = self._opener(flow, isn)
             if connection is None:
+                self.answers_unasked += 1
                 return
         if not connection.decided:
+            self.held -= 1
+            self.passed += 2
             self._decide(connection, Kind.CONNECTIONS)
         elif connection.flow in self._silent or connection.flow in self._silent_before:
             # A late repetition was answered: the map must not say that the server never does.
             self._silent.discard(connection.flow)
             self._silent_before.discard(connection.flow)
+            self.passed += 1
             self._decide(connection, Kind.CONNECTIONS)
+        else:
+            self.answers_repeated += 1
 
     def rst(self, flow: bytes, acknowledged: int) -> None:
         """Take in an RST that answers a SYN."""
         connection = self._opener(flow, _ISN.pack((acknowledged - 1) & 0xFFFFFFFF))
-        if connection is not None and not connection.decided:
+        if connection is None:
+            self.answers_unasked += 1
+        elif connection.decided:
+            self.answers_repeated += 1
+        else:
+            self.held -= 1
+            self.passed += 2
             self._decide(connection, Kind.ATTEMPTS)
 
     def expire(self, now: int) -> None:
@@ -153,6 +195,8 @@ class Connections:
                 waiting.append(connection)
         while waiting and not now - SILENCE < waiting[0].opened <= now + SILENCE:
             self._leave(waiting.popleft())
+        if self._shares and (len(recent) + len(waiting)) * 2 < self._limit:
+            self._shares.clear()
         if len(self._silent) >= MAX_SILENT or not 0 <= now - self._silent_since < RETRANSMISSION:
             self._silent_before, self._silent = self._silent, set()
             self._silent_since = now
@@ -168,6 +212,12 @@ class Connections:
         if len(self._recent) + len(self._waiting) >= self._limit:
             self._make_room()
         connection = Connection(when, flow, stamp, tap, decided=decided)
+        if decided:
+            self.repeated += 1
+        else:
+            self.held += 1
+        if self._shares:
+            self._shares.add(_client(flow), tap)
         if payload:
             # The answer acknowledges the data as well, where it is accepted (RFC 7413) or refused with the SYN.
             isn = _ISN.pack((int.from_bytes(flow[-4:], "big") + payload) & 0xFFFFFFFF)
@@ -182,13 +232,36 @@ class Connections:
         self._recent.append(connection)
 
     def _make_room(self) -> None:
-        """Forget the oldest decided connection, or give up the oldest one that waits."""
-        recent_is_decided = self._recent and self._recent[0].decided
-        oldest = (self._waiting if self._waiting and not recent_is_decided else self._recent).popleft()
-        if not oldest.decided:
-            self._tally.add(Drop.CONNECTION_TABLE_FULL)
-            oldest.decided = True
-        self._leave(oldest)
+        """Forget the oldest decided connection, or give up one that waits."""
+        if not self._shares:
+            for connection in (*self._waiting, *self._recent):
+                self._shares.add(_client(connection.flow), connection.tap)
+        if self._recent and self._recent[0].decided:
+            self._leave(self._recent.popleft())
+            return
+        oldest = self._waiting or self._recent
+        chosen, reason = 0, Drop.CONNECTION_TABLE_FULL
+        for number, connection in enumerate(islice(oldest, _LONGEST_SEARCH)):
+            greedy = None if connection.decided else self._shares.full(_client(connection.flow), connection.tap)
+            if greedy is not None:
+                chosen, reason = number, Drop.CONNECTION_CLIENT_FULL
+                self._excess.add(greedy, reason)
+                break
+        connection = oldest[chosen]
+        del oldest[chosen]
+        if not connection.decided:
+            self._tally.add(reason)
+            self.held -= 1
+            connection.decided = True
+        self._leave(connection)
+
+    def undecided_since(self) -> int | None:
+        """When the oldest connection was opened that is not decided; None where there is none."""
+        for connections in (self._waiting, self._recent):
+            for connection in connections:
+                if not connection.decided:
+                    return connection.opened
+        return None
 
     def _seen_before_translation(self, flow: bytes, when: int, tap: int) -> Connection | None:
         """Find the connection of a SYN without timestamps that was seen at another tap with another destination.
@@ -218,6 +291,8 @@ class Connections:
 
     def _leave(self, connection: Connection) -> None:
         """Take a connection out of the table; one without an answer becomes a silent attempt."""
+        if self._shares:
+            self._shares.remove(_client(connection.flow), connection.tap)
         self._known.pop(connection.flow, None)
         if connection.stamp:
             self._known.pop(connection.stamp, None)
@@ -226,8 +301,14 @@ class Connections:
         for alias in connection.aliases:
             self._known.pop(alias, None)
         if not connection.decided:
+            self.held -= 1
+            self.passed += 1
             self._decide(connection, Kind.ATTEMPTS)
             self._silent.add(connection.flow)
+
+
+def _client(flow: bytes) -> bytes:
+    return flow[: (len(flow) - 8) // 2]
 
 
 def _client_end(flow: bytes) -> bytes:

@@ -144,6 +144,17 @@ class HopState(msgspec.Struct, array_like=True):
     held: Offset = 0
 
 
+class Excess(msgspec.Struct, array_like=True):
+    """`[client, reason, count]`: who took more than a fair share of a bounded table, and how often since `boot`.
+
+    The client is an address, or `interface 7` for all that were first seen there.
+    """
+
+    client: Text
+    reason: Text
+    count: Offset
+
+
 class Report(msgspec.Struct, omit_defaults=True):
     """One sniffer's report; a heartbeat is a report without clients.
 
@@ -153,7 +164,8 @@ class Report(msgspec.Struct, omit_defaults=True):
         sequence: From 1, one higher with each report of this boot.
         base: Milliseconds since the epoch that the rows' times are relative to.
         started: When this sniffer began to watch, milliseconds since the epoch.
-        watched_until: Time of the newest thing it looked at, milliseconds since the epoch; 0 stands for now.
+        watched_until: All that was seen before or at this moment is in this report or in an earlier one, milliseconds
+            since the epoch; 0 stands for now.
         version: Of this format.
         agent: Program and version, for people.
         clients: The rows.
@@ -166,6 +178,7 @@ class Report(msgspec.Struct, omit_defaults=True):
         pods: Pods of the node that are new since the last report, or whose addresses are; a mapper that has started
             anew (`Receipt.instance`) is told all of them again. Times are no offsets.
         hops: The sender's side of the balance sheet.
+        excess: The few who took most beyond their shares.
     """
 
     node: Identifier
@@ -184,6 +197,7 @@ class Report(msgspec.Struct, omit_defaults=True):
     capture_reason: Text = ""
     pods: list[PodSighting] = []
     hops: list[HopState] = []
+    excess: list[Excess] = []
 
 
 class Receipt(msgspec.Struct):
@@ -193,8 +207,8 @@ class Receipt(msgspec.Struct):
         store: Identity of the map; another one than before means that this mapper knows nothing of what was sent.
         epoch: Counts the resets of the map; a new one means that everything still true should be sent again.
         repeated: This report had been counted already.
-        rows: Rows that were accepted.
-        dropped: Rows that were not, by `model.Drop`.
+        rows: Observations that were taken, the sum of rows' counts; some of them may wait for their pods.
+        dropped: Those that were not, by `model.Drop`.
         now: The mapper's clock as it answered, milliseconds since the epoch; 0 when it does not say.
         instance: Chosen anew at each start of the mapper; another one than before means that it knows the map but not
             which pods the node told of. Empty when it does not say.

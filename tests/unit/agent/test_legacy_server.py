@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from network_mapper.agent.fold import Fold
-from network_mapper.agent.reporter import Reporter
+from network_mapper.agent.reporter import Reporter, SourceTotals
 from network_mapper.agent.sender import Sender, steady_clock
 from network_mapper.http_client import HttpClient
 from network_mapper.model import Drop, Kind, Observation, Tally
@@ -146,7 +146,7 @@ def expected() -> set[tuple]:
 
 
 def feed(sender: Sender) -> None:
-    sender.feed(observations(), steady_clock(), WALL, [], Tally())
+    sender.feed(observations(), steady_clock(), WALL, SourceTotals([], Tally()))
 
 
 def finish(sender: Sender) -> None:
@@ -212,7 +212,7 @@ def test_a_mapper_of_ours_that_takes_its_place_is_found_after_the_connection_was
     model.has_native_door = True
     made.look(lambda reporter: reporter.failed(ConnectionResetError(), steady_clock()))
     later = [Observation(Kind.CONNECTIONS, "10.0.0.9", "10.96.0.1", 99, "tcp", 1, WALL, WALL)]
-    made.feed(later, steady_clock(), WALL, [], Tally())
+    made.feed(later, steady_clock(), WALL, SourceTotals([], Tally()))
     finish(made)
     ports = [flow.port for report in model.native for client in report.clients for flow in client.connections]
     assert ports == [99]

@@ -4,7 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from network_mapper.agent.fold import Fold
 from network_mapper.agent.metrics import Metric, exposition, of_reporter
-from network_mapper.agent.reporter import Reporter
+from network_mapper.agent.reporter import Reporter, SourceTotals
 from network_mapper.model import Drop, Kind, Observation, Tally
 from network_mapper.wire.report import SourceState
 
@@ -37,7 +37,7 @@ def test_odd_characters_survive():
 
 def test_a_reporter_tells_what_it_saw_dropped_and_sent():
     reporter = Reporter(Fold(), node="n", agent="a", started=0, capture="packets")
-    reporter.set_sources([SourceState("ring", 10, 4)], Tally({Drop.RING_OVERFLOW: 6}))
+    reporter.set_sources(SourceTotals([SourceState("ring", 10, 4)], Tally({Drop.RING_OVERFLOW: 6})))
     reporter.feed([Observation(Kind.CONNECTIONS, "10.0.0.1", "10.0.0.2", 80, "tcp", 1, 0, 0)], 0)
     families = parsed(exposition(of_reporter(reporter, "network_mapper_sniffer", "1.2.3")))
     values = {

@@ -281,26 +281,76 @@ def test_other_flags_open_nothing(tracker, flags):
 
 
 def test_when_the_table_is_full_the_oldest_open_connection_is_given_up_and_counted():
-    tracker = PacketTracker(connections=4)
-    shakes = [Handshake((CLIENT[0], 40000 + n), POD, isn=n, stamp=n) for n in range(6)]
-    for shake in shakes:
-        tracker.feed(shake.syn(), NOW, 4)
+    tracker = PacketTracker(connections=16)
+    shakes = [Handshake((f"10.0.1.{n}", 40000), POD, isn=n, stamp=n) for n in range(18)]
+    for n, shake in enumerate(shakes):
+        tracker.feed(shake.syn(), NOW, 10 + n)
     for shake in shakes:
         tracker.feed(shake.syn_ack(), NOW, -4)
-    assert kinds(tracker.flush(NOW)) == [("connections", 4)]
+    assert {seen.client for seen in tracker.flush(NOW)} == {f"10.0.1.{n}" for n in range(2, 18)}
     assert tracker.tally == {Drop.CONNECTION_TABLE_FULL: 2}
 
 
 def test_a_table_full_of_waiting_connections_gives_up_the_oldest():
-    tracker = PacketTracker(connections=4)
-    for number in range(4):
-        tracker.feed(Handshake((CLIENT[0], 40000 + number), POD, isn=number, stamp=number).syn(), NOW, 4)
+    tracker = PacketTracker(connections=16)
+    for number in range(16):
+        tracker.feed(Handshake((f"10.0.1.{number}", 40000), POD, isn=number, stamp=number).syn(), NOW, 10 + number)
     assert tracker.drain(NOW + 3000) == []
-    late = Handshake((CLIENT[0], 50000), POD, isn=9, stamp=9)
+    late = Handshake((CLIENT[0], 50000), POD, isn=99, stamp=99)
     tracker.feed(late.syn(), NOW + 3000, 4)
     tracker.feed(late.syn_ack(), NOW + 3000, -4)
-    assert kinds(tracker.flush(NOW + 3001)) == [("attempts", 3), ("connections", 1)]
+    assert kinds(tracker.flush(NOW + 3001)) == [("attempts", 1)] * 15 + [("connections", 1)]
     assert tracker.tally == {Drop.CONNECTION_TABLE_FULL: 1}
+
+
+@pytest.mark.parametrize("tap", [0, 7])
+def test_in_a_full_table_a_client_with_more_than_its_share_makes_room_for_the_others(tap):
+    tracker = PacketTracker(connections=16)
+    others = [Handshake((f"10.0.1.{n}", 40000), POD, isn=n, stamp=n) for n in range(12)]
+    for n, shake in enumerate(others):
+        tracker.feed(shake.syn(), NOW, 10 + n)
+    for n in range(100):
+        scanner = Handshake(("10.0.9.9", 50000), (f"10.8.0.{n}", 80), isn=1000 + n, stamp=1000 + n)
+        tracker.feed(scanner.syn(), NOW, tap)
+        tracker.feed(scanner.syn(), NOW, -9)
+    found = tracker.flush(NOW + 1)
+    assert {seen.client for seen in found if seen.client != "10.0.9.9"} == {f"10.0.1.{n}" for n in range(12)}
+    assert sum(seen.client == "10.0.9.9" for seen in found) == 4
+    assert tracker.tally == {Drop.CONNECTION_CLIENT_FULL: 96}
+    assert tracker.stats(0).excess == [("10.0.9.9", Drop.CONNECTION_CLIENT_FULL, 96)]
+
+
+def test_in_a_full_table_all_that_come_through_one_interface_make_room_for_the_others():
+    tracker = PacketTracker(connections=16)
+    for n in range(8):
+        tracker.feed(Handshake((f"10.0.1.{n}", 40000), POD, isn=n, stamp=n).syn(), NOW, 10 + n)
+    for n in range(200):
+        outside = Handshake((f"203.0.113.{n}", 50000), POD, isn=1000 + n, stamp=1000 + n)
+        tracker.feed(outside.syn(), NOW, 2)
+    found = tracker.flush(NOW + 1)
+    assert {seen.client for seen in found if seen.tap != 2} == {f"10.0.1.{n}" for n in range(8)}
+    assert tracker.stats(0).excess == [("interface 2", Drop.CONNECTION_CLIENT_FULL, 192)]
+
+
+def test_shares_are_forgotten_when_the_table_is_half_empty():
+    tracker = PacketTracker(connections=8)
+    for n in range(12):
+        tracker.feed(Handshake((CLIENT[0], 40000 + n), POD, isn=n, stamp=n).syn(), NOW, 4)
+    assert tracker._connections._shares
+    tracker.drain(NOW + 5000)
+    assert not tracker._connections._shares
+
+
+def test_what_is_undecided_is_not_settled(tracker):
+    assert tracker.settled(NOW) == NOW
+    first, second = (Handshake((CLIENT[0], port), POD, isn=port, stamp=port) for port in (40000, 40001))
+    tracker.feed(first.syn(), NOW + 10, 4)
+    tracker.feed(second.syn(), NOW + 20, 4)
+    assert tracker.settled(NOW + 30) == NOW + 9
+    tracker.feed(first.syn_ack(), NOW + 40, -4)
+    assert tracker.settled(NOW + 50) == NOW + 19
+    tracker.drain(NOW + 5000)
+    assert tracker.settled(NOW + 5000) == NOW + 5000
 
 
 def test_answered_connections_make_room_before_anything_is_given_up():
