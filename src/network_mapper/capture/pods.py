@@ -152,9 +152,10 @@ class NodePods:
 
     def due(self) -> float:
         """When `work` has something to do, by the steady clock."""
-        if not self._folders.names:
-            return self._next_folder
-        return min(self._next_folder, self._next_look)
+        return min(self._next_folder, self._next_look) if self._has_pods() else self._next_folder
+
+    def _has_pods(self) -> bool:
+        return bool(self._folders.names or self._pods)
 
     def work(self) -> None:
         """Do what is due."""
@@ -168,7 +169,7 @@ class NodePods:
         self._latest = wall
         if now >= self._next_folder:
             self._read_folder(now, wall)
-        if now >= self._next_look and self._folders.names:
+        if now >= self._next_look and self._has_pods():
             self._look(now)
 
     def _read_folder(self, now: float, wall: int) -> None:
@@ -295,7 +296,8 @@ class NodePods:
         if what not in self._complained:
             self._complained.add(what)
             # Where there is no kubelet there is no such folder, and nothing is amiss.
-            level = logging.INFO if isinstance(error, FileNotFoundError) else logging.WARNING
+            missing = what == "folder_unreadable" and isinstance(error, FileNotFoundError)
+            level = logging.INFO if missing else logging.WARNING
             reason = error.strerror or str(error)
             logger.log(level, "%s cannot be read, so pods are known by their addresses alone: %s", where, reason)
 
