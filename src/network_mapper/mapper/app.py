@@ -100,7 +100,7 @@ class Doors:
             obstacle=cluster.obstacle,
             patience=settings.legacy_patience,
         )
-        self._metrics = Metrics(state, self._intake.counters, cluster, clock)
+        self._metrics = Metrics(state, self._intake.counters, cluster, clock, settings.store)
         self._door = open_door(state, writer, self._intake, settings, clock)
         self._reading = 0
         routes = [

@@ -36,6 +36,8 @@ _FREE_SHARE: Final = 4
 _SMALL: Final = 64
 """Edges that a client may have while there is any room."""
 
+_MOST_TOLD: Final = 10
+
 _KINDS_SHARE: Final = 16
 _FEW_WORKLOADS: Final = 1024
 """Workloads of one kind that a namespace may have, however few edges the map may."""
@@ -129,6 +131,10 @@ class Grouping:
     def refuse(self, client: Peer, count: int) -> None:
         """Count observations for which there was no room."""
         self.refused.add(_text(client), Drop.EDGES_FULL, count)
+
+    def worst(self) -> list[tuple[str, int]]:
+        """The clients for which the most observations found no room, and how many those were."""
+        return [(str(client), count) for client, _, count in self.refused.worst(_MOST_TOLD)]
 
     def add(self, client: Peer, server: Peer) -> None:
         """Note an edge."""

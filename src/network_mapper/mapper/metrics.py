@@ -5,6 +5,8 @@ Nothing is counted twice: what the status document says and what Prometheus scra
 
 from __future__ import annotations
 
+import contextlib
+import pathlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -42,17 +44,34 @@ _WATCH = {
 class StateCollector(Collector):
     """The state as metrics."""
 
-    def __init__(self, state: State, counters: ModelCounters, cluster: Cluster, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, state: State, counters: ModelCounters, cluster: Cluster, clock: Callable[[], int], store: str = ""
+    ) -> None:
         self._state = state
         self._counters = counters
         self._cluster = cluster
         self._clock = clock
+        self._store = store
 
     def collect(self) -> Iterable[Metric]:
         """Read the state."""
         state, now = self._state, self._clock()
         yield from self._hops()
         yield GaugeMetricFamily(_PREFIX + "edges", "Edges in the map.", value=len(state.graph))
+        yield CounterMetricFamily(
+            _PREFIX + "edges_expired", "Edges that left because they were not seen for long.",
+            value=state.retention.left,
+        )  # fmt: skip
+        refused = CounterMetricFamily(
+            _PREFIX + "edges_refused", "Observations of clients that have their share of the map's edges: the worst.",
+            labels=["client"],
+        )  # fmt: skip
+        for client, count in state.graph.grouping.worst():
+            refused.add_metric([client], count)
+        yield refused
+        yield GaugeMetricFamily(
+            _PREFIX + "store_bytes", "The map's file and what is about to be in it.", value=_size_of(self._store)
+        )
         connected = sum(state.coverage.is_connected(node, now) for node in state.coverage.sniffers)
         yield GaugeMetricFamily(
             _PREFIX + "nodes_unwatched", "Nodes that no sniffer watches now.",
@@ -99,7 +118,7 @@ class StateCollector(Collector):
             for unit in (REPORTS, OBSERVATIONS, DETAILS)
         }  # fmt: skip
         held = GaugeMetricFamily(
-            _PREFIX + "hop_held", "What a hop has yet to decide on; what resolve holds waits for its pods to be told of.",
+            _PREFIX + "hop_held", "What a hop has yet to decide on; what resolve holds waits for its pods.",
             labels=["hop", "unit"],
         )  # fmt: skip
         dropped = CounterMetricFamily(
@@ -133,12 +152,22 @@ class StateCollector(Collector):
         yield errors
 
 
-class Metrics:
-    """The text that is scraped."""
+def _size_of(store: str) -> int:
+    size = 0
+    for ending in ("", "-wal"):
+        with contextlib.suppress(OSError):
+            size += pathlib.Path(store + ending).stat().st_size if store else 0
+    return size
 
-    def __init__(self, state: State, counters: ModelCounters, cluster: Cluster, clock: Callable[[], int]) -> None:
+
+class Metrics:
+    """The text that is scraped; `store` is the path of the map's file."""
+
+    def __init__(
+        self, state: State, counters: ModelCounters, cluster: Cluster, clock: Callable[[], int], store: str = ""
+    ) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(StateCollector(state, counters, cluster, clock))
+        self._registry.register(StateCollector(state, counters, cluster, clock, store))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 

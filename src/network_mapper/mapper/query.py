@@ -19,6 +19,7 @@ from network_mapper.wire.api import (
     ClusterStatus,
     InstallationStatus,
     MapDocument,
+    RefusedClient,
     SnifferSetStatus,
     Status,
     WorkloadRow,
@@ -226,6 +227,7 @@ def status_document(state: State, cluster: ClusterStatus, now: int, installation
         installation=_installation(installation, uncovered) if installation else InstallationStatus(),
         accounting=state.accounting(),
         completeness=completeness(state, None, 0, 0, now, kept_since=state.retention.kept_since),
+        refused=[RefusedClient(client, count) for client, count in state.graph.grouping.worst()],
     )
 
 

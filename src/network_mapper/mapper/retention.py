@@ -32,6 +32,7 @@ class Retention:
     Attributes:
         lag: The least delay between an observation and its arrival, milliseconds; None before there was any.
         kept_since: Before this time no buckets are kept, milliseconds since the epoch.
+        left: Edges that have left since the mapper started.
     """
 
     def __init__(self, span: int) -> None:
@@ -39,6 +40,7 @@ class Retention:
         self._looked = 0
         self.lag: int | None = None
         self.kept_since = 0
+        self.left = 0
 
     def restore(self, meta: Mapping[str, str]) -> None:
         """Go on from what the store says (`Database.meta`)."""
@@ -72,4 +74,5 @@ class Retention:
         left = graph.expire(horizon, most)
         if left < most:
             self._looked = horizon
+        self.left += left
         return left

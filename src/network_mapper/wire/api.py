@@ -292,6 +292,18 @@ class ClusterStatus(msgspec.Struct):
     resources: list[ResourceStatus] = []
 
 
+class RefusedClient(msgspec.Struct):
+    """A client that has its share of the map's edges, and wanted more.
+
+    Attributes:
+        client: As `namespace/name`, or a name alone.
+        observations: That found no room, since the mapper started.
+    """
+
+    client: str
+    observations: int
+
+
 class Status(msgspec.Struct):
     """The state of the mapper and of everything that reports to it.
 
@@ -316,6 +328,7 @@ class Status(msgspec.Struct):
         waiting: Rows whose pods are not known yet; they go into the map as soon as they are.
         accounting: The mapper's side of the balance sheet, since the map began or was reset.
         completeness: Of the whole map.
+        refused: The clients that were refused the most for want of room (`edges_full`), the worst first.
     """
 
     version: str
@@ -337,6 +350,7 @@ class Status(msgspec.Struct):
     waiting: int = 0
     accounting: list[HopRow] = []
     completeness: Completeness | None = None
+    refused: list[RefusedClient] = []
 
 
 class ResetDocument(msgspec.Struct):

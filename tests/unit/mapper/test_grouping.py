@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from network_mapper.mapper.graph import Graph
 from network_mapper.mapper.grouping import is_group, wider
-from network_mapper.model import Drop, Edge, External, Kind, Service, ServiceRef, Workload
+from network_mapper.model import Edge, External, Kind, Service, ServiceRef, Workload
 
 HOSTILE, VICTIM, QUIET = (Workload(name, "shop", "Deployment") for name in ("hostile", "victim", "quiet"))
 SECOND = 1_000
@@ -163,7 +163,7 @@ def test_a_scan_of_a_network_takes_a_share_of_the_room_and_the_rest_is_counted_b
         drawn.see(HOSTILE, Workload(f"w{host}", "shop", "Deployment"), port, count=2)
     taken = len(drawn.graph)
     assert 1_900 <= taken <= 2_100
-    assert drawn.graph.grouping.refused.worst(3) == [("shop/hostile", Drop.EDGES_FULL, 2 * (40_000 - taken))]
+    assert drawn.graph.grouping.worst() == [("shop/hostile", 2 * (40_000 - taken))]
     for port in range(1, 65):
         assert drawn.see(QUIET, VICTIM, port).edge.port == port
 

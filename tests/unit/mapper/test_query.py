@@ -184,12 +184,15 @@ def test_of_too_many_senders_the_quietest_are_forgotten(state):
 
 
 def test_workloads_that_are_no_more_in_the_cluster_are_marked(state, seen, index):
+    tool = pod("tool", "node-a", "10.0.0.30", ("Job", "-"))
+    del tool["metadata"]["ownerReferences"]
+    apply_objects(index, tool)
+    seen("10.0.0.30", flow("10.0.1.2", 5432))
     seen("10.0.0.1", flow("10.0.1.2", 5432))
     assert ask(state).gone == []
-    index.delete("Pod", "shop", "db-0", NOW + 1000)
-    index.delete("StatefulSet", "shop", "db", NOW + 1000)
-    assert ask(state).gone == [Workload("db", "shop", "StatefulSet")]
-    assert ask(state, ("server", "web")).gone == []
+    index.delete("Pod", "shop", "tool", NOW + 1000)
+    assert ask(state).gone == [Workload("tool", "shop", "Pod")]
+    assert ask(state, ("client", "web")).gone == []
 
 
 def test_what_stands_for_many_workloads_is_never_gone(state):
