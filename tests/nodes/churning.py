@@ -70,7 +70,6 @@ def churned(cluster: Cluster, pods: int) -> dict[str, Any]:
             verdict, status = settled(churn, door), door.status()
             counted, deeds = churn.counted(), churn.deeds()
     reasons = Counter(f"{deed.service or 'pod'}: {deed.server}" for deed in deeds if deed.what == "failed")
-    sniffers = {sniffer.node: sniffer.drops for sniffer in status.sniffers}
     found = {
         **counted._asdict(),
         **verdict._asdict(),
@@ -78,7 +77,7 @@ def churned(cluster: Cluster, pods: int) -> dict[str, Any]:
         "reasons": reasons,
         "drops": status.drops,
     }
-    return {**found, "waiting": status.waiting, "unbalanced": balance.unbalanced(status), "sniffers": sniffers}
+    return {**found, "waiting": status.waiting, "unbalanced": balance.unbalanced(status), "lost": balance.lost(status)}
 
 
 def archives() -> list[Any]:

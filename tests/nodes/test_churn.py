@@ -54,9 +54,9 @@ def test_no_edge_is_missed(churned):
     assert churned["missed"] == []
 
 
-def test_nothing_waits_and_the_balance_sheet_balances(churned):
-    assert churned["waiting"] == 0
+def test_balance_sheet_balances_and_nothing_is_lost(churned):
     assert churned["unbalanced"] == []
+    assert churned["lost"] == {}
 
 
 def test_what_was_done_is_known_but_for_little(churned):
