@@ -10,8 +10,10 @@ from __future__ import annotations
 from sys import intern
 from typing import TYPE_CHECKING
 
+from network_mapper.mapper.coverage import SKEW
 from network_mapper.mapper.graph import ATTEMPTS, CONNECTIONS
-from network_mapper.model import Kind, PodRef
+from network_mapper.mapper.outcome import Outcome
+from network_mapper.model import Kind, Node, PodRef
 from network_mapper.store.schema import MINUTE
 
 if TYPE_CHECKING:
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 
     from network_mapper.mapper import resolve
     from network_mapper.mapper.graph import Entry, Graph
-    from network_mapper.mapper.outcome import Outcome
-    from network_mapper.wire.report import Flow, Lookup
+    from network_mapper.mapper.views import View
+    from network_mapper.mapper.waiting import Arrivals
+    from network_mapper.wire.report import Flow, Lookup, Report
 
 _MOST = 150_000
 """Rows, and clients, that are kept. When there are more, everything is resolved anew."""
@@ -36,16 +39,18 @@ class Memo:
     Attributes:
         key: The client.
         resolved: Who that is.
+        is_node: Whether that is a node itself.
         start: All of this holds from here, milliseconds on the mapper's clock.
         flows: Edges by what was dialled and what answered.
         lookups: Edges by name.
     """
 
-    __slots__ = ("flows", "key", "lookups", "resolved", "start")
+    __slots__ = ("flows", "is_node", "key", "lookups", "resolved", "start")
 
     def __init__(self, key: ClientKey, resolved: resolve.Client) -> None:
         self.key = key
         self.resolved = resolved
+        self.is_node = isinstance(resolved.peer, Node)
         self.start = resolved.start
         self.flows: dict[_FlowKey, Entry] = {}
         self.lookups: dict[str, Entry] = {}
@@ -131,33 +136,41 @@ class Known:
 
 
 class Batch:
-    """What the rows of one report are merged with.
+    """One report, and what its rows are merged with.
 
     Attributes:
-        base: What the rows' times are relative to, milliseconds on the mapper's clock.
+        report: It.
+        now: The mapper's clock, milliseconds since the epoch.
+        base: What the rows' times are relative to, on the mapper's clock.
         floor: The earliest time of a row that counts.
         ceiling: The latest.
-        graph: Where counts go.
+        view: The cluster.
+        arrivals: Takes what has to wait; None where nothing may.
         outcome: Where it is noted what became of the rows.
     """
 
-    __slots__ = ("base", "ceiling", "floor", "graph", "outcome")
+    __slots__ = ("arrivals", "base", "ceiling", "floor", "now", "outcome", "report", "view")
 
-    def __init__(self, base: int, floor: int, ceiling: int, graph: Graph, outcome: Outcome) -> None:
+    def __init__(
+        self, report: Report, now: int, base: int, *, floor: int, view: View, arrivals: Arrivals | None
+    ) -> None:
+        self.report = report
+        self.now = now
         self.base = base
         self.floor = floor
-        self.ceiling = ceiling
-        self.graph = graph
-        self.outcome = outcome
+        self.ceiling = now + SKEW
+        self.view = view
+        self.arrivals = arrivals
+        self.outcome = Outcome()
 
 
-def merge_flows(memo: Memo, flows: list[Flow], kind: int, batch: Batch) -> list[Flow]:
+def merge_flows(memo: Memo, flows: list[Flow], kind: int, batch: Batch, graph: Graph) -> list[Flow]:
     """Merge the rows that are known; returns the others."""
     others = []
     get = memo.flows.get
-    base, ceiling, outcome, reopen = batch.base, batch.ceiling, batch.outcome, batch.graph.open
+    base, ceiling, outcome = batch.base, batch.ceiling, batch.outcome
     floor = max(memo.start, batch.floor)
-    noted, merged = 0, 0  # what is not in the outcome yet, and its minute: most groups have but one
+    minute = until = merged = 0  # `merged` is what is not in the outcome yet of the minute: most groups have but one
     for flow in flows:
         entry = get((flow.server, flow.port, flow.protocol, flow.answered_by, flow.answered_port))
         first = base + flow.first
@@ -177,26 +190,27 @@ def merge_flows(memo: Memo, flows: list[Flow], kind: int, batch: Batch) -> list[
             edge.first_seen = first
         if last > edge.last_seen:  # noqa: PLR1730  likewise
             edge.last_seen = last
-        minute = last - last % MINUTE
-        if minute != noted:
+        if not minute <= last < until:
             if merged:
-                outcome.merge(noted, merged)
-            noted, merged = minute, 0
+                outcome.merge(minute, merged)
+                merged = 0
+            minute = last - last % MINUTE
+            until = minute + MINUTE
         merged += count
         delta = entry.delta
         if delta is None or entry.minute != minute:
-            delta = reopen(entry, minute)
+            delta = graph.open(entry, minute)
         delta[kind] += count
         if first < delta[4]:  # noqa: PLR1730  likewise
             delta[4] = first
         if last > delta[5]:  # noqa: PLR1730  likewise
             delta[5] = last
     if merged:
-        outcome.merge(noted, merged)
+        outcome.merge(minute, merged)
     return others
 
 
-def merge_lookups(memo: Memo, lookups: list[Lookup], batch: Batch) -> list[Lookup]:
+def merge_lookups(memo: Memo, lookups: list[Lookup], batch: Batch, graph: Graph) -> list[Lookup]:
     """Merge the lookups that are known; returns the others."""
     others = []
     floor = max(memo.start, batch.floor)
@@ -207,6 +221,6 @@ def merge_lookups(memo: Memo, lookups: list[Lookup], batch: Batch) -> list[Looku
         if entry is None or not floor <= first <= last <= batch.ceiling:
             others.append(lookup)
         else:
-            batch.graph.add(entry, Kind.LOOKUPS, lookup.count, first, last)
+            graph.add(entry, Kind.LOOKUPS, lookup.count, first, last)
             batch.outcome.merge(last, lookup.count)
     return others

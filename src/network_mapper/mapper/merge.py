@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from network_mapper.cluster.index import canonical
 from network_mapper.mapper import resolve, views
 from network_mapper.mapper.clocks import Clocks
-from network_mapper.mapper.coverage import SKEW
 from network_mapper.mapper.graph import COUNTER
-from network_mapper.mapper.known import Batch, Known, merge_flows, merge_lookups
+from network_mapper.mapper.known import Batch, Known, Memo, merge_flows, merge_lookups
 from network_mapper.mapper.outcome import Outcome, observations
 from network_mapper.mapper.resting import Rested
 from network_mapper.mapper.waiting import MOST, PATIENCE, Arrivals, WaitingRoom
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from network_mapper.cluster.index import Index
     from network_mapper.mapper.coverage import Coverage
     from network_mapper.mapper.graph import Entry, Graph
-    from network_mapper.mapper.known import Memo
     from network_mapper.mapper.waiting import Waiting
     from network_mapper.model import Peer
     from network_mapper.wire.report import Client, Flow, Lookup, Report, Request, Row, Volume
@@ -58,24 +56,16 @@ class _Context(NamedTuple):
     """What belongs to a row beside itself.
 
     Attributes:
-        group: The client's rows that are being merged.
+        group: The client's rows.
         memo: What is kept of the client.
         outside: The client, where it is none of the cluster's.
-        arrivals: Takes what has to wait; None where nothing may.
-        report: The report.
-        batch: Which times make sense, and where counts go.
-        view: The cluster.
-        now: The mapper's clock.
+        batch: The report.
     """
 
     group: Client
     memo: Memo | None
     outside: resolve.Client | None
-    arrivals: Arrivals | None
-    report: Report
     batch: Batch
-    view: views.View
-    now: int
 
 
 class Merger:
@@ -164,35 +154,35 @@ class Merger:
             now: The mapper's clock, milliseconds since the epoch.
             since: Of rows that have waited: when they came, or `GIVE_UP`.
         """
-        outcome = Outcome()
         base, view = report.base, self._plain
         if self.clocks.differ and _is_live(report):
             base -= self.clocks.ahead(report.node)
             view = views.corrected(self._index, self.clocks, report.node)
-        batch = Batch(base, max(self.reset_at, 1), now + SKEW, self._graph, outcome)
         may_wait = since != GIVE_UP and report.node != LEGACY_NODE
         arrivals = Arrivals(self.room, since) if may_wait else None
+        batch = Batch(report, now, base, floor=max(self.reset_at, 1), view=view, arrivals=arrivals)
         for group in report.clients:
             known = self._known.get(group.pod or group.address) or self._begin(group, report, view)
-            memo, outside = (None, known) if isinstance(known, resolve.Client) else (known, None)
-            self._group(_Context(group, memo, outside, arrivals, report, batch, view, now))
+            if isinstance(known, Memo) and known.resolved.node == report.node and not (known.is_node and group.tap > 0):
+                self._quickly(group, known, batch)
+            else:
+                self._group(group, known, batch)
+            if group.requests or group.volumes:
+                self._watched(_Context(group, None, known if isinstance(known, resolve.Client) else None, batch))
             if arrivals is not None and arrivals.some:
-                outcome.held += arrivals.enter(report, now)
-        return outcome
+                batch.outcome.held += arrivals.enter(report, now)
+        return batch.outcome
 
-    def _group(self, row: _Context) -> None:
-        """Merge one client's rows."""
-        group, memo, report = row.group, row.memo, row.report
-        if memo is None:
-            self._slowly(row)
-        elif self._elsewhere(row, memo.resolved):
+    def _group(self, group: Client, known: Memo | resolve.Client | None, batch: Batch) -> None:
+        """Merge the rows of a client that does not live on the node that reports, or of which that is not certain."""
+        if not isinstance(known, Memo):
+            self._slowly(_Context(group, None, known, batch))
+        elif self._elsewhere(group, known.resolved, batch):
             pass
-        elif report.node in (memo.resolved.node, LEGACY_NODE):
-            self._quickly(row, memo)
+        elif batch.report.node in (known.resolved.node, LEGACY_NODE):
+            self._quickly(group, known, batch)
         else:
-            self._slowly(row._replace(memo=None))
-        if group.requests or group.volumes:
-            self._watched(row._replace(memo=None, arrivals=None))
+            self._slowly(_Context(group, None, None, batch))
 
     def _begin(self, group: Client, report: Report, view: views.View) -> Memo | resolve.Client | None:
         """Resolve a client to its present owner, where there is one for certain and the index tells when it changes.
@@ -215,20 +205,21 @@ class Merger:
             return None
         return self._known.begin(group.address, found, (address,))
 
-    def _quickly(self, row: _Context, memo: Memo) -> None:
+    def _quickly(self, group: Client, memo: Memo, batch: Batch) -> None:
         """Merge what is known, and the rest row by row."""
-        group, batch = row.group, row.batch
         for kind, flows in _flows_of(group):
-            if flows:
-                for flow in merge_flows(memo, flows, COUNTER[kind], batch):
+            if flows and (others := merge_flows(memo, flows, COUNTER[kind], batch, self._graph)):
+                row = _Context(group, memo, None, batch)
+                for flow in others:
                     self._flow(row, kind, flow)
-        if group.lookups:
-            for lookup in merge_lookups(memo, group.lookups, batch):
+        if group.lookups and (unknown := merge_lookups(memo, group.lookups, batch, self._graph)):
+            row = _Context(group, memo, None, batch)
+            for lookup in unknown:
                 self._lookup(row, lookup)
 
-    def _elsewhere(self, row: _Context, client: resolve.Client) -> bool:
+    def _elsewhere(self, group: Client, client: resolve.Client, batch: Batch) -> bool:
         """Drop what the client's own node counts: the usual case of a connection between two nodes."""
-        group, report, base = row.group, row.report, row.batch.base
+        report, base, now = batch.report, batch.base, batch.now
         own = client.node == report.node
         if (own and not _is_forwarded(client, group, report)) or not self._coverage.is_known(client.node):
             return False
@@ -239,11 +230,11 @@ class Merger:
         latest = base + max(row.last for row in rows)
         if not client.start <= earliest <= latest < client.end:
             return False
-        covers, now = self._coverage.covers, row.now
+        covers = self._coverage.covers
         if not own and not (covers(client.node, earliest, now) and covers(client.node, latest, now)):
             return False
         for sighting in rows:
-            row.batch.outcome.drop(Drop.SEEN_ELSEWHERE, base + sighting.last, sighting.count)
+            batch.outcome.drop(Drop.SEEN_ELSEWHERE, base + sighting.last, sighting.count)
         return True
 
     def _slowly(self, row: _Context) -> None:
@@ -259,24 +250,27 @@ class Merger:
         span = self._span(row, flow)
         if span is None:
             return
-        if (flow.port == 0 and row.report.node != LEGACY_NODE) or flow.protocol not in _PROTOCOLS:
+        if (flow.port == 0 and row.batch.report.node != LEGACY_NODE) or flow.protocol not in _PROTOCOLS:
             row.batch.outcome.drop(Drop.ROW_MALFORMED, span[1], flow.count)
             return
         client = self._client(row, *span)
-        if self._is_over(row, client, span, kind.value, flow):
+        if self._is_over(row, client, span, kind, flow):
             return
-        dialled = resolve.Dialled(flow.server, flow.port, flow.protocol, flow.answered_by, flow.answered_port)
-        server = resolve.server_between(row.view, dialled, *span)
-        if self._waits(row, kind.value, flow):
+        address = canonical(flow.server)
+        dialled = resolve.Dialled(flow.server, address, flow.port, flow.protocol, flow.answered_by, flow.answered_port)
+        view = row.batch.view
+        server = resolve.server_between(view, dialled, *span)
+        if view.missing and self._waits(row, kind, flow):
             return
         entry = self._edge(row, flow, span, (client, server), (flow.port, flow.protocol))
         if entry is None:
             return
         entry.by_address = "@" in flow.server and (entry.by_address or not entry.edge.last_seen)
         self._graph.add(entry, kind, flow.count, *span)
-        seen = (span[1], row.report.node, kind.value, row.group.address, flow.server, flow.port, flow.answered_by)
+        seen = (span[1], row.batch.report.node, kind.value, row.group.address, flow.server, flow.port, flow.answered_by)
         self._graph.sample(entry, Sample(entry.number, *seen))
-        address = resolve.address_of(flow.server)
+        if address != flow.server:
+            address = resolve.address_of(flow.server)
         memo = self._lasting(row, span, server) if address is not None and flow.port else None
         if memo is not None and address is not None and isinstance(server, resolve.Server):
             self._known.keep_flow(memo, flow, address, server.start, entry)
@@ -289,13 +283,13 @@ class Merger:
         client = self._client(row, *span)
         if self._is_over(row, client, span, "lookups", lookup):
             return
-        server = resolve.name_between(row.view, lookup.name, *span)
+        server = resolve.name_between(row.batch.view, lookup.name, *span)
         entry = self._edge(row, lookup, span, (client, server), (0, "dns"))
         if entry is None:
             return
         self._graph.add(entry, Kind.LOOKUPS, lookup.count, *span)
         answer = lookup.addresses[0] if lookup.addresses else ""
-        seen = (span[1], row.report.node, "lookups", row.group.address, lookup.name, 0, answer)
+        seen = (span[1], row.batch.report.node, "lookups", row.group.address, lookup.name, 0, answer)
         self._graph.sample(entry, Sample(entry.number, *seen))
         memo = self._lasting(row, span, server)
         if memo is not None and isinstance(server, resolve.Server):
@@ -317,7 +311,9 @@ class Merger:
             row.batch.outcome.drop(Drop.ROW_MALFORMED, span[1], request.count)
             return
         client = self._client(row, *span)
-        server = resolve.server_between(row.view, resolve.Dialled(request.server, 0, request.protocol), *span)
+        server = resolve.server_between(
+            row.batch.view, resolve.Dialled(request.server, canonical(request.server), 0, request.protocol), *span
+        )
         if service is not None and isinstance(server, resolve.Server):
             server = server._replace(service=service)
         entry = self._edge(row, request, span, (client, server), (0, request.protocol), anywhere=True)
@@ -326,7 +322,7 @@ class Merger:
         self._graph.add_requests(entry, request.count, *span)
         if not self._graph.detail(entry, request.name, request.action):
             row.batch.outcome.drop(Drop.DETAILS_FULL, span[1], 1)
-        seen = (span[1], row.report.node, "requests", row.group.address, request.server, 0, "")
+        seen = (span[1], row.batch.report.node, "requests", row.group.address, request.server, 0, "")
         self._graph.sample(entry, Sample(entry.number, *seen))
 
     def _volume(self, row: _Context, volume: Volume) -> None:
@@ -334,11 +330,13 @@ class Merger:
         if span is None:
             return
         client = self._client(row, *span)
-        server = resolve.server_between(row.view, resolve.Dialled(volume.server, 0, "ip"), *span)
+        server = resolve.server_between(
+            row.batch.view, resolve.Dialled(volume.server, canonical(volume.server), 0, "ip"), *span
+        )
         entry = self._edge(row, volume, span, (client, server), (0, "ip"), anywhere=True)
         if entry is not None:
             self._graph.add_volume(entry, volume.bytes, volume.flows, *span)
-            seen = (span[1], row.report.node, "volumes", row.group.address, volume.server, 0, "")
+            seen = (span[1], row.batch.report.node, "volumes", row.group.address, volume.server, 0, "")
             self._graph.sample(entry, Sample(entry.number, *seen))
 
     def _span(self, row: _Context, sighting: Row) -> tuple[int, int] | None:
@@ -352,25 +350,25 @@ class Merger:
         elif last < row.batch.floor:
             reason = Drop.BEFORE_RESET
         if reason is not None:
-            row.batch.outcome.drop(reason, row.now, observations(sighting))
+            row.batch.outcome.drop(reason, row.batch.now, observations(sighting))
             return None
         return max(first, row.batch.floor), last
 
     def _client(self, row: _Context, first: int, last: int) -> resolve.Client | Drop:
         """Who a row's client is; notes in the view what is missing of it and of nothing else."""
-        row.view.missing.clear()
+        row.batch.view.missing.clear()
         group, memo = row.group, row.memo
         if row.outside is not None:
             return row.outside
         if group.pod is not None:
             pod = self._index.pod_of_uid(group.pod.uid)
             if pod is not None:
-                return resolve.pod_client(pod, row.report.node)
-            row.view.missing.append((canonical(group.address) or group.pod.uid, last))
-            return resolve.unknown_owner(group.pod, row.report.node)
+                return resolve.pod_client(pod, row.batch.report.node)
+            row.batch.view.missing.append((canonical(group.address) or group.pod.uid, last))
+            return resolve.unknown_owner(group.pod, row.batch.report.node)
         if memo is not None and first >= memo.resolved.start:
             return memo.resolved
-        return resolve.client_between(row.view, group.address, first, last)
+        return resolve.client_between(row.batch.view, group.address, first, last)
 
     def _is_over(
         self, row: _Context, client: resolve.Client | Drop, span: tuple[int, int], kind: str, sighting: Flow | Lookup
@@ -379,7 +377,7 @@ class Merger:
         if isinstance(client, resolve.Client) and not self._may_count(client, row, span[1]):
             row.batch.outcome.drop(Drop.SEEN_ELSEWHERE, span[1], sighting.count)
             return True
-        if self._waits(row, kind, sighting):
+        if row.batch.view.missing and self._waits(row, kind, sighting):
             return True
         if isinstance(client, Drop):
             row.batch.outcome.drop(client, span[1], sighting.count)
@@ -388,13 +386,11 @@ class Merger:
 
     def _waits(self, row: _Context, kind: str, sighting: Flow | Lookup) -> bool:
         """Let a row wait if what is missing of it may yet be told, and there is room."""
-        missing, arrivals = row.view.missing, row.arrivals
-        if not missing:
-            return False
+        missing, arrivals = row.batch.view.missing, row.batch.arrivals
         awaited = None
         if arrivals is not None:
             awaited = next(
-                (key for key, when in missing if arrivals.again or self._may_be_told(key, when, row.now)), None
+                (key for key, when in missing if arrivals.again or self._may_be_told(key, when, row.batch.now)), None
             )
         missing.clear()
         return awaited is not None and arrivals is not None and arrivals.add(row.group, awaited, kind, sighting)
@@ -447,9 +443,9 @@ class Merger:
 
     def _may_count(self, client: resolve.Client, row: _Context, instant: int) -> bool:
         """Whether the client's own node leaves this sighting to others, or is the one that made it."""
-        if client.node == row.report.node:
-            return not _is_forwarded(client, row.group, row.report)
-        return not client.node or not self._coverage.covers(client.node, instant, row.now)
+        if client.node == row.batch.report.node:
+            return not _is_forwarded(client, row.group, row.batch.report)
+        return not client.node or not self._coverage.covers(client.node, instant, row.batch.now)
 
     def _counts(self, client: resolve.Client, server: resolve.Server, row: _Context, instant: int) -> bool:
         """Whether the sighting of this node is the one that counts.
@@ -458,9 +454,9 @@ class Merger:
         server's. Where none of them was watched, whoever saw it.
         """
         for best in (client.node, server.entry_node, server.node):
-            if best == row.report.node:
+            if best == row.batch.report.node:
                 return True
-            if best and self._coverage.covers(best, instant, row.now):
+            if best and self._coverage.covers(best, instant, row.batch.now):
                 return False
         return True
 

@@ -153,6 +153,7 @@ class Dialled(NamedTuple):
 
     Attributes:
         text: An address, or another party (`wire.party`).
+        address: The former, canonical; None for the latter.
         port: That was dialled; 0 where it is not known.
         protocol: In lower case.
         answered_by: The address that answered, where the node saw it.
@@ -160,6 +161,7 @@ class Dialled(NamedTuple):
     """
 
     text: str
+    address: str | None
     port: int
     protocol: str
     answered_by: str = ""
@@ -199,7 +201,7 @@ def _one_server(found: Server, before: Server, last: int) -> Server:
 
 
 def _server_at(view: View, dialled: Dialled, instant: int) -> Server | Drop:
-    address = canonical(dialled.text)
+    address = dialled.address
     if address is None:
         found = _named(view, dialled.text, instant)
         if isinstance(found, Server | Drop):

@@ -284,6 +284,7 @@ class TestWhichNodeCounts:
     def test_what_counts_is_whether_the_clients_node_was_watched_then(self, apply, edges):
         hour = 3_600_000
         played = Report("node-a", "file", 1, NOW, started=NOW - 5 * hour, watched_until=NOW - 4 * hour)
+        played.capture = "file"
         apply(played)
         assert apply(report(self.CLIENT, node="node-b", base=NOW - 5 * hour + 60_000)) == {"seen_elsewhere": 1}
         assert apply(report(self.CLIENT, node="node-b", base=NOW - 3 * hour)) == {}
