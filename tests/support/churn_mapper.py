@@ -15,6 +15,7 @@ from network_mapper.mapper import run as product
 from network_mapper.mapper.clusters import FollowedCluster
 from network_mapper.mapper.decode import ReportError
 from network_mapper.mapper.intake import BusyError, Intake
+from network_mapper.mapper.keeper import Keeper
 from network_mapper.mapper.settings import MapperSettings
 from network_mapper.mapper.state import State
 from network_mapper.store import Database, Writer
@@ -74,10 +75,14 @@ class Mapper:
         self.index = product.make_index(SETTINGS)
         self.state = State(self.index, SETTINGS.max_edges, group_after=SETTINGS.group_after)
         self._read(self.state.restore)
+        self._keeper = self.state.keeper = Keeper(
+            self.index, remember=product.remember_ms(SETTINGS), most=SETTINGS.remember_pods_most
+        )
+        self._read(lambda database, now: self._keeper.recall(database.objects(), now))
         self._writer = InlineWriter(self._path, asyncio.get_running_loop())
-        installed = Installation(self.index, "")
-        live = LiveCluster(api, installed, keys=self.index.keys, wall=wall, spread=random.Random(seed))
-        cluster = FollowedCluster(self.index, live, installed, "memory", lambda: self._read(self.state.replay))
+        installed = Installation(self._keeper, "")
+        self._live = LiveCluster(api, installed, keys=self.index.keys, wall=wall, spread=random.Random(seed))
+        cluster = FollowedCluster(self.index, self._live, installed, "memory", self._know)
         self._intake = Intake(self.state, self._writer, wall, 64, obstacle=cluster.obstacle)
         self._clock = mock.patch.object(product, "clock", wall)
         self._clock.start()
@@ -87,9 +92,14 @@ class Mapper:
                 cluster.run(),
                 product._checkpoints(SETTINGS, self.state, self._writer),
                 product._forget_the_dead(self.state),
-                product._look_around(self.state, cluster),
+                product._look_around(self.state, cluster, self._writer),
             )
         ]
+
+    def _know(self) -> None:
+        """What has to wait until the cluster has been read once."""
+        self._keeper.settle(self._live.listed(), self._wall())
+        self._read(self.state.replay)
 
     def _read(self, what: Callable[[Database, int], object]) -> None:
         database = Database(self._path, sync="normal")
@@ -139,6 +149,7 @@ class Mapper:
 
     async def stop(self) -> None:
         """Let it write what is left, and end it."""
+        self.state.keep(self._writer, self._wall())
         await self.state.checkpoint(self._writer, self._wall())
         await self.kill()
 
