@@ -45,6 +45,7 @@ _FEW_WORKLOADS: Final = 1024
 _FIRST: Final = {4: 24, 6: 48}
 """Prefix of the blocks that outside addresses are told apart by."""
 _WIDER: Final = {4: (16, 8, 0), 6: (32, 16, 0)}
+_OCTETS: Final = frozenset(("24", "16", "8", "0"))
 
 
 class _Partners:
@@ -194,7 +195,7 @@ def is_group(peer: Peer) -> bool:
     if not isinstance(peer, External):
         return False
     block = _block(peer.name)
-    return peer.name.startswith(ALL) if block is None else block.prefixlen < _FIRST[block.version]
+    return peer.name.startswith(ALL) if block is None else block[2] < _FIRST[block[0]]
 
 
 def _text(peer: Peer) -> str:
@@ -207,24 +208,38 @@ def wider(name: str) -> str:
     """The next wider group of what is outside: of a block `/16`, `/8` and all; of a name its domain and all."""
     block = _block(name)
     if block is not None:
-        return str(block.supernet(new_prefix=next(size for size in _WIDER[block.version] if size < block.prefixlen)))
+        return _wider_block(*block)
     _, _, domain = name.partition(".")
     return f"{ALL}.{domain}" if domain and not name.startswith(ALL) else ALL
+
+
+def _wider_block(version: int, first: str, length: int) -> str:
+    size = next(size for size in _WIDER[version] if size < length)
+    if version == 4:
+        octets = first.split(".")
+        return f"{'.'.join(octets[: size // 8] + ['0'] * (4 - size // 8))}/{size}"
+    return str(ipaddress.IPv6Network((first, length)).supernet(new_prefix=size))
 
 
 def _groups_of(name: str) -> tuple[str, ...]:
     """Of which groups an outside name or block uses up a place; the widest ones use none."""
     block = _block(name)
     if block is not None:
-        return (f"{block.version}/{block.prefixlen}",) if block.prefixlen else ()
+        version, _, length = block
+        return (f"{version}/{length}",) if length else ()
     if name.startswith(ALL):
         return () if name == ALL else (ALL,)
     return ALL, f"{ALL}.{name.partition('.')[2]}"
 
 
-def _block(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    """The block of addresses that a name is; None where it is a name."""
-    if "/" in name:
-        with contextlib.suppress(ValueError):
-            return ipaddress.ip_network(name)
+def _block(name: str) -> tuple[int, str, int] | None:
+    """Version, first address and prefix length of a block of addresses; None where a name is none."""
+    first, slash, length = name.rpartition("/")
+    if not slash:
+        return None
+    if length in _OCTETS and first.count(".") == 3 and first.replace(".", "").isdecimal():
+        return 4, first, int(length)
+    with contextlib.suppress(ValueError):
+        network = ipaddress.ip_network(name)
+        return network.version, str(network.network_address), network.prefixlen
     return None
