@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from network_mapper.cluster.entries import FOREVER, PodEntry
+from network_mapper.cluster.remembered import Traits
+from network_mapper.cluster.spans import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
+    from network_mapper.cluster.entries import PodEntry
     from network_mapper.model import Workload
 
 
@@ -36,7 +38,7 @@ class Groups:
         """Count a pod for its workload."""
         group = self._group(pod.workload)
         self._present += not group.pods
-        group.pods.append(pod)
+        group.pods[pod] = None
         group.living += pod.end == FOREVER
         group.named += pod.named
         self._count_own(group, pod, 1)
@@ -46,7 +48,7 @@ class Groups:
     def remove(self, pod: PodEntry) -> None:
         """Count it no more; `pod` must be as it was added."""
         group = self._groups[pod.workload]
-        group.pods.remove(pod)
+        del group.pods[pod]
         group.living -= pod.end == FOREVER
         group.named -= pod.named
         self._count_own(group, pod, -1)
@@ -55,27 +57,45 @@ class Groups:
         self._present -= not group.pods
         self._leave(group)
 
-    def bury(self, pod: PodEntry) -> None:
-        """Remember a pod that is gone."""
+    def traits(self, pod: PodEntry) -> Traits:
+        """What a pod has in common with others of its workload, which share it when they are gone."""
         group = self._group(pod.workload)
-        group.gone += 1
-        group.named += pod.named
-        self._count_own(group, pod, 1)
-        group.last_labels = pod.labels
+        traits = Traits(
+            group.workload,
+            pod.labels,
+            pod.ports,
+            pod.node_ports,
+            pod.hostname,
+            pod.host_network,
+            pod.named,
+            pod.own,
+            pod.start_told,
+            pod.end_told,
+        )
+        if group.last != traits:
+            group.last = traits
+        return group.last
 
-    def forget(self, pod: PodEntry) -> None:
-        """Remember it no longer; `pod` must be as it was buried."""
-        group = self._groups[pod.workload]
+    def bury(self, gone: Traits) -> None:
+        """Remember a pod that is gone."""
+        group = self._group(gone.workload)
+        group.gone += 1
+        group.named += gone.named
+        self._count_own(group, gone, 1)
+
+    def forget(self, gone: Traits) -> None:
+        """Remember it no longer."""
+        group = self._groups[gone.workload]
         group.gone -= 1
-        group.named -= pod.named
-        self._count_own(group, pod, -1)
+        group.named -= gone.named
+        self._count_own(group, gone, -1)
         self._leave(group)
 
     def own(self) -> frozenset[Workload]:
         """The workloads of which a pod, present or remembered, is a part of this program."""
         return frozenset(self._own)
 
-    def _count_own(self, group: _Group, pod: PodEntry, count: int) -> None:
+    def _count_own(self, group: _Group, pod: PodEntry | Traits, count: int) -> None:
         if pod.own:
             group.own += count
             if group.own:
@@ -99,12 +119,14 @@ class Groups:
         if group is None:
             return {}
         newest = group.find_newest()
-        return newest.labels if newest else group.last_labels
+        if newest is None:
+            return group.last.labels if group.last else {}
+        return newest.labels
 
-    def pods(self, workload: Workload) -> list[PodEntry]:
+    def pods(self, workload: Workload) -> Collection[PodEntry]:
         """Its present pods; not to be changed."""
         group = self._groups.get(workload)
-        return group.pods if group else []
+        return group.pods.keys() if group else ()
 
     def of_name(self, namespace: str, name: str) -> Workload | None:
         """The workload of that name.
@@ -148,17 +170,17 @@ class Groups:
 
 
 class _Group:
-    __slots__ = ("gone", "last_labels", "living", "named", "newest", "own", "pods", "workload")
+    __slots__ = ("gone", "last", "living", "named", "newest", "own", "pods", "workload")
 
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
-        self.pods: list[PodEntry] = []
+        self.pods: dict[PodEntry, None] = {}
         self.newest: PodEntry | None = None
         self.living = 0
         self.named = 0
         self.own = 0
         self.gone = 0
-        self.last_labels: dict[str, str] = {}
+        self.last: Traits | None = None
 
     def find_newest(self) -> PodEntry | None:
         """The newest pod, looked for only after the one that was is gone."""
