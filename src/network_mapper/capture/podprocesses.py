@@ -47,9 +47,9 @@ class PodProcesses(msgspec.Struct):
     home: int = 0
     depth: int | None = None
 
-    def at_home(self) -> list[str]:
-        """Those in the pod's own namespace."""
-        return [pid for pid, space in self.spaces.items() if space == self.home] if self.home else []
+    def at_home(self) -> str | None:
+        """One that was in the pod's own namespace when it was looked at."""
+        return next((pid for pid, space in self.spaces.items() if space == self.home), None)
 
 
 class Processes:
@@ -113,7 +113,7 @@ class Processes:
     def living(self, uid: str) -> str | None:
         """A process that is in the pod's own namespace now; None where none is, which the next look takes in."""
         pod = self.pods[uid]
-        for pid in pod.at_home():
+        while (pid := pod.at_home()) is not None:
             space = self.space_of(pid)
             if space == pod.home:
                 return pid

@@ -8,8 +8,8 @@ went within two seconds while the API server was away. What is not certain is no
 Nothing is walked while nothing changes. Five times a second the folder's time of change is asked for. A new folder
 means that a pod is being made: processes are looked for then, and every fifth of a second until those of the new pod
 are found, at last every second, half a minute at most. The kernel's link events tell of networks that come and go by
-themselves. Every ten seconds one look is made in any case, and the addresses of the pods are read again, since a
-container may be started anew without either.
+themselves. Every ten seconds one look is made in any case, since a container may be started anew without either, and
+twice a minute the addresses of all pods are read again.
 
 Pods on the host's network have no address of their own and are never an owner.
 """
@@ -43,6 +43,8 @@ _DENSE, _SPARSE, _REST = 0.2, 1.0, 10.0
 """Seconds between two looks: while a pod is being made, while it takes long, and else."""
 _MADE_SOON, _MADE_LATE = 5.0, 30.0
 """Seconds after which looks for a new pod become sparse, and are given up."""
+_READ_AGAIN = 30.0
+"""Seconds between two readings of all pods' addresses."""
 _AFTER_LINKS = 2.0
 """Seconds after a link event in which there are sparse looks."""
 _AFTER_FAILURE = 10.0
@@ -203,7 +205,7 @@ class NodePods:
         for pod in self._pods.values():
             if pod.stay is not None:
                 pod.stay.last = max(pod.stay.last, began)
-        if now - self._read_at >= _REST:
+        if now - self._read_at >= _READ_AGAIN:
             self._read_at = now
             self._read_addresses(self._pods)
         else:
@@ -241,19 +243,21 @@ class NodePods:
 
     def _read_tables(self, uid: str, pod: _Pod, pid: str) -> None:
         before = self._wall()
-        tables = [self._processes.read(pid, f"net/{name}", LONGEST_TABLE) for name in ("fib_trie", "if_inet6", "route")]
-        if tables[0] is None:
-            return
-        fib_trie, if_inet6, route = (table or b"" for table in tables)
+        fib_trie, if_inet6 = self._table(pid, "fib_trie"), self._table(pid, "if_inet6")
         if pod.stay is not None and (fib_trie, if_inet6) == pod.tables:
             pod.stay.last = before
             return
-        has = addresses(fib_trie, route, if_inet6)
+        has = addresses(fib_trie, self._table(pid, "route"), if_inet6)
+        if self._processes.space_of(pid) != pod.space:
+            return  # it has ended meanwhile
         if pod.stay is not None and pod.stay.addresses == has:
             pod.stay.last = before
         else:
             self._move(uid, pod, has, before)
         pod.tables = fib_trie, if_inet6
+
+    def _table(self, pid: str, name: str) -> bytes:
+        return self._processes.read(pid, f"net/{name}", LONGEST_TABLE) or b""
 
     def _move(self, uid: str, pod: _Pod, has: tuple[str, ...], now: int) -> None:
         """A pod has other addresses than before."""
