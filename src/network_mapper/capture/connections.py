@@ -102,6 +102,8 @@ class Connections:
         self.copies = self.repeated = self.answers_repeated = self.answers_unasked = 0
         self._excess = excess or Excess[bytes]()
         self._shares: Shares[bytes] = Shares(limit)
+        self._sharing = False
+        """Whether shares are counted: from when the table is full until half of it is free."""
         self._pairs = pairs
         self._tally = tally
         self._limit = limit
@@ -195,7 +197,8 @@ class Connections:
                 waiting.append(connection)
         while waiting and not now - SILENCE < waiting[0].opened <= now + SILENCE:
             self._leave(waiting.popleft())
-        if self._shares and (len(recent) + len(waiting)) * 2 < self._limit:
+        if self._sharing and (len(recent) + len(waiting)) * 2 < self._limit:
+            self._sharing = False
             self._shares.clear()
         if len(self._silent) >= MAX_SILENT or not 0 <= now - self._silent_since < RETRANSMISSION:
             self._silent_before, self._silent = self._silent, set()
@@ -216,7 +219,7 @@ class Connections:
             self.repeated += 1
         else:
             self.held += 1
-        if self._shares:
+        if self._sharing:
             self._shares.add(_client(flow), tap)
         if payload:
             # The answer acknowledges the data as well, where it is accepted (RFC 7413) or refused with the SYN.
@@ -233,7 +236,8 @@ class Connections:
 
     def _make_room(self) -> None:
         """Forget the oldest decided connection, or give up one that waits."""
-        if not self._shares:
+        if not self._sharing:
+            self._sharing = True
             for connection in (*self._waiting, *self._recent):
                 self._shares.add(_client(connection.flow), connection.tap)
         if self._recent and self._recent[0].decided:
@@ -291,7 +295,7 @@ class Connections:
 
     def _leave(self, connection: Connection) -> None:
         """Take a connection out of the table; one without an answer becomes a silent attempt."""
-        if self._shares:
+        if self._sharing:
             self._shares.remove(_client(connection.flow), connection.tap)
         self._known.pop(connection.flow, None)
         if connection.stamp:

@@ -112,7 +112,7 @@ class PacketTracker:
         undecided = self._connections.undecided_since()
         return now if undecided is None else min(now, undecided - 1)
 
-    def feed(self, packet: bytes | memoryview, when: int, tap: int) -> None:
+    def feed(self, packet: bytes, when: int, tap: int) -> None:
         """Take in one packet, which begins with its IP header.
 
         Args:
@@ -120,8 +120,6 @@ class PacketTracker:
             when: Time of the capture.
             tap: Interface index, negative when the packet was leaving through it, 0 when unknown.
         """
-        if type(packet) is not bytes:
-            packet = bytes(packet)
         size = len(packet)
         first = packet[0] if size >= _SHORTEST else 0
         if first == 0x45:

@@ -112,7 +112,7 @@ class Pairs:
 
     def _may_have(self, key: Key) -> bool:
         """Whether there is room for one more span of this client, now that half of the table is taken."""
-        if not self._shares:
+        if not self._shares:  # counted from when half of the table is taken
             for known in (*self._spans, *(ended for ended, _ in self._ended)):
                 self._shares.add(_client(known), known.tap)
         client = _client(key)

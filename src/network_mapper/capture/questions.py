@@ -56,14 +56,12 @@ class Question(msgspec.Struct, gc=False):
         client: Address of the client, 4 or 16 bytes.
         tap: See `Observation.tap`.
         keys: What it is known by: first what the client's side shows, then what taps behind a translation show.
-        open: Whether it waits still.
     """
 
     asked: int
     client: bytes
     tap: int
     keys: tuple[bytes, ...]
-    open: bool = True
 
 
 class Questions:
@@ -86,6 +84,8 @@ class Questions:
         self._limit = limit // 2
         self._excess = excess or Excess[bytes]()
         self._shares: Shares[bytes] = Shares(limit)
+        self._sharing = False
+        """Whether shares are counted: from when half of the table is taken until a quarter is."""
         self._asked: dict[bytes, Question] = {}
         self._asked_before: dict[bytes, Question] = {}
         self._asked_since = 0
@@ -139,7 +139,7 @@ class Questions:
 
     def _ask(self, key: bytes, tail: bytes, client: bytes, when: int, tap: int) -> None:
         question = self._asked.get(key) or self._asked_before.get(key)
-        if question is not None and question.open:
+        if question is not None:
             self.copies += 1
             if when - question.asked > TRANSLATION:
                 question.asked = when
@@ -153,26 +153,21 @@ class Questions:
                 self.copies += 1
                 if len(origin.keys) < MAX_KEYS:
                     origin.keys += (key,)
-                self._asked[key] = origin
+                    self._asked[key] = origin
                 return
         if len(self._asked) >= self._limit:
             self._rotate_asked(when, Drop.DNS_TABLE_FULL)
-        if self.held >= self._limit:
-            greedy = self._shares.full(client, tap)
-            if greedy is not None:
-                self._tally.add(Drop.DNS_CLIENT_FULL)
-                self._excess.add(greedy, Drop.DNS_CLIENT_FULL)
-                return
+        if (self._sharing or self.held >= self._limit) and not self._may_ask(client, tap):
+            return
         question = Question(when, client, tap, (key,))
         self.held += 1
-        self._shares.add(client, tap)
         self._asked[key] = question
         if tap > 0:
             self._incoming[tail] = question
 
     def _answer(self, key: bytes, via: bytes, message: Message, when: int) -> None:
         question = self._asked.get(key) or self._asked_before.get(key)
-        if question is None or not question.open or when - question.asked > WINDOW:
+        if question is None or when - question.asked > WINDOW:
             if key in self._answered or key in self._answered_before:
                 self.copies += 1
             else:
@@ -188,8 +183,10 @@ class Questions:
             tail = via + key[-2 - len(message.question) :]
             self._incoming.pop(tail, None)
             self._incoming_before.pop(tail, None)
-        self._close(question)
+        self.held -= 1
         self.passed += 1
+        if self._sharing:
+            self._shares.remove(question.client, question.tap)
         if message.addresses:
             self.passed += 1
             protocol = "udp" if via.startswith(b"udp") else "tcp"
@@ -199,11 +196,20 @@ class Questions:
         else:
             self._tally.add(Drop.DNS_FAILED if message.rcode else Drop.DNS_NO_ADDRESS)
 
-    def _close(self, question: Question) -> None:
-        """Note that a question waits no longer."""
-        question.open = False
-        self.held -= 1
-        self._shares.remove(question.client, question.tap)
+    def _may_ask(self, client: bytes, tap: int) -> bool:
+        """Note one more question, now that half of the table is taken; False if the client has its share already."""
+        if not self._sharing:
+            self._sharing = True
+            for key, question in (self._asked_before | self._asked).items():
+                if key == question.keys[0]:
+                    self._shares.add(question.client, question.tap)
+        greedy = self._shares.full(client, tap)
+        if greedy is not None:
+            self._tally.add(Drop.DNS_CLIENT_FULL)
+            self._excess.add(greedy, Drop.DNS_CLIENT_FULL)
+            return False
+        self._shares.add(client, tap)
+        return True
 
     def _decode(self, rest: bytes) -> Message | None:
         """Decode a message that the younger generation of decoded ones does not hold."""
@@ -227,9 +233,16 @@ class Questions:
         self._incoming_before, self._incoming = {} if stale else self._incoming, {}
         self._asked_since = now
         for key, question in gone.items():
-            if question.open and key == question.keys[0] and key not in self._asked_before:
-                self._close(question)
+            if key == question.keys[0] and key not in self._asked_before:
+                self.held -= 1
                 self._tally.add(reason)
+                if self._sharing:
+                    self._shares.remove(question.client, question.tap)
+                for known in question.keys:
+                    self._asked_before.pop(known, None)
+        if self.held * 2 < self._limit:
+            self._sharing = False
+            self._shares.clear()
 
     def _rotate_answered(self, now: int) -> None:
         self._answered_before, self._answered = self._answered, set()

@@ -115,11 +115,6 @@ def test_a_mapped_address_is_folded_into_ipv4(tracker):
     assert [(seen.client, seen.server) for seen in tracker.flush(NOW)] == [("10.0.1.5", "10.0.2.9")]
 
 
-def test_a_memoryview_is_taken_as_well(tracker):
-    tracker.feed(memoryview(Handshake(CLIENT, SERVER).syn()), NOW, 4)
-    assert len(tracker.flush(NOW)) == 1
-
-
 @pytest.mark.parametrize(
     "packet",
     [
