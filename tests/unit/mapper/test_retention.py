@@ -211,10 +211,7 @@ def test_the_number_of_an_edge_that_left_is_not_used_again_after_a_restart(tmp_p
     path = str(tmp_path / "map.db")
     database = Database(path)
     edge = Edge(A, B, None, 80, "tcp", first_seen=NEVER)
-    sample = Sample(5, NOW, "node-a", "connections", "10.0.0.1", "10.0.1.2", 80, "")
-    _write(
-        database.connection, Checkpoint(NOW, edges=[(5, edge)], buckets=[(NOW, 5, *bucket(NOW)[2:])], samples=[sample])
-    )
+    _write(database.connection, Checkpoint(NOW, edges=[(5, edge)], buckets=[(NOW, 5, *bucket(NOW)[2:])]))
     _write(database.connection, Checkpoint(NOW, gone=[5]))
     graph = Graph(10)
     meta = database.meta()
