@@ -123,6 +123,10 @@ class Graph:
         self._next = max(self._next, number + 1)
         self._sorted = None
 
+    def has(self, edge: Edge) -> bool:
+        """Whether the map has an edge between these ends in this way."""
+        return (edge.client, edge.server, edge.service, edge.port, edge.protocol) in self._entries
+
     def entry(
         self, client: Peer, server: Peer, service: ServiceRef | None, port: int, protocol: str, *, count: int = 1
     ) -> Entry | None:
@@ -320,6 +324,13 @@ class Graph:
 
             self._sorted = sorted(self._entries.values(), key=by_name)
         return self._sorted
+
+
+def edge_order(edge: Edge) -> tuple[object, ...]:
+    """What edges are sorted by: client, server, service, port, protocol."""
+    service = edge.service
+    via = (service.namespace, service.name) if service else ("", "")
+    return peer_order(edge.client), peer_order(edge.server), via, edge.port, edge.protocol
 
 
 def peer_order(peer: Peer) -> tuple[str, str, str, str]:

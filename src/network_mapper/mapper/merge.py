@@ -80,6 +80,9 @@ class Merger:
         waiting_most: Rows that wait at most.
 
     Attributes:
+        index: As given.
+        graph: As given.
+        known: Rows that were resolved before.
         room: What waits. While the cluster cannot be followed, set its `hold`.
         clocks: How far the nodes' clocks are ahead.
         reset_at: When the map was emptied, milliseconds since the epoch; 0 when it never was.
@@ -97,10 +100,10 @@ class Merger:
         waiting_most: int = MOST,
     ) -> None:
         self._rules = rules or Rules()
-        self._index = index
-        self._graph = graph
+        self.index = index
+        self.graph = graph
         self._coverage = coverage
-        self._known = Known()
+        self.known = Known()
         self._plain = views.plain(index)
         self.clocks = Clocks()
         self.room = WaitingRoom(patience, waiting_most)
@@ -111,20 +114,20 @@ class Merger:
     def forget(self, key: str) -> None:
         """Forget everything that was resolved with the help of this address or name, and wait no longer for it."""
         self.room.told(key)
-        self._known.forget(key)
+        self.known.forget(key)
 
     def forget_all(self) -> None:
         """Forget every resolved row; needed too when edges left the graph."""
-        self._known.clear()
+        self.known.clear()
 
     def hear(self, report: Report) -> None:
         """Take in what a report says beside its rows: of its node's clock and its node's pods. Again is no error."""
         if report.node == LEGACY_NODE:
             return
         if _is_live(report) and self.clocks.hear(report.node, report.ahead):
-            self._known.clear()
+            self.known.clear()
         for sighting in report.pods:
-            self._index.sight(report.node, sighting, self.clocks.ahead(report.node))
+            self.index.sight(report.node, sighting, self.clocks.ahead(report.node))
 
     def take(self, report: Report, now: int, seen: int) -> Outcome:
         """Take in a report that is new: merge it, or let it rest.
@@ -157,12 +160,12 @@ class Merger:
         base, view = report.base, self._plain
         if self.clocks.differ and _is_live(report):
             base -= self.clocks.ahead(report.node)
-            view = views.corrected(self._index, self.clocks, report.node)
+            view = views.corrected(self.index, self.clocks, report.node)
         may_wait = since != GIVE_UP and report.node != LEGACY_NODE
         arrivals = Arrivals(self.room, since) if may_wait else None
         batch = Batch(report, now, base, floor=max(self.reset_at, 1), view=view, arrivals=arrivals)
         for group in report.clients:
-            known = self._known.get(group.pod or group.address) or self._begin(group, report, view)
+            known = self.known.get(group.pod or group.address) or self._begin(group, report, view)
             if isinstance(known, Memo) and known.resolved.node == report.node and not (known.is_node and group.tap > 0):
                 self._quickly(group, known, batch)
             else:
@@ -190,10 +193,10 @@ class Merger:
         A client outside the cluster is outside at any time, but nobody tells when it becomes one of the cluster's.
         """
         if group.pod is not None:
-            pod = self._index.pod_of_uid(group.pod.uid)
+            pod = self.index.pod_of_uid(group.pod.uid)
             if pod is None or not pod.addresses:
                 return None
-            return self._known.begin(group.pod, resolve.pod_client(pod, report.node), pod.addresses)
+            return self.known.begin(group.pod, resolve.pod_client(pod, report.node), pod.addresses)
         found = resolve.client_at(view, group.address, resolve.NOW)
         view.missing.clear()
         if isinstance(found, Drop):
@@ -203,16 +206,16 @@ class Merger:
         address = resolve.address_of(group.address)
         if found.end < resolve.FOREVER or address is None:
             return None
-        return self._known.begin(group.address, found, (address,))
+        return self.known.begin(group.address, found, (address,))
 
     def _quickly(self, group: Client, memo: Memo, batch: Batch) -> None:
         """Merge what is known, and the rest row by row."""
         for kind, flows in _flows_of(group):
-            if flows and (others := merge_flows(memo, flows, COUNTER[kind], batch, self._graph)):
+            if flows and (others := merge_flows(memo, flows, COUNTER[kind], batch, self.graph)):
                 row = _Context(group, memo, None, batch)
                 for flow in others:
                     self._flow(row, kind, flow)
-        if group.lookups and (unknown := merge_lookups(memo, group.lookups, batch, self._graph)):
+        if group.lookups and (unknown := merge_lookups(memo, group.lookups, batch, self.graph)):
             row = _Context(group, memo, None, batch)
             for lookup in unknown:
                 self._lookup(row, lookup)
@@ -266,14 +269,14 @@ class Merger:
         if entry is None:
             return
         entry.by_address = "@" in flow.server and (entry.by_address or not entry.edge.last_seen)
-        self._graph.add(entry, kind, flow.count, *span)
+        self.graph.add(entry, kind, flow.count, *span)
         seen = (span[1], row.batch.report.node, kind.value, row.group.address, flow.server, flow.port, flow.answered_by)
-        self._graph.sample(entry, Sample(entry.number, *seen))
+        self.graph.sample(entry, Sample(entry.number, *seen))
         if address != flow.server:
             address = resolve.address_of(flow.server)
         memo = self._lasting(row, span, server) if address is not None and flow.port else None
         if memo is not None and address is not None and isinstance(server, resolve.Server):
-            self._known.keep_flow(memo, flow, address, server.start, entry)
+            self.known.keep_flow(memo, flow, address, server.start, entry)
 
     def _lookup(self, row: _Context, lookup: Lookup) -> None:
         """Resolve one lookup and merge it, let it wait, or count why not."""
@@ -287,13 +290,13 @@ class Merger:
         entry = self._edge(row, lookup, span, (client, server), (0, "dns"))
         if entry is None:
             return
-        self._graph.add(entry, Kind.LOOKUPS, lookup.count, *span)
+        self.graph.add(entry, Kind.LOOKUPS, lookup.count, *span)
         answer = lookup.addresses[0] if lookup.addresses else ""
         seen = (span[1], row.batch.report.node, "lookups", row.group.address, lookup.name, 0, answer)
-        self._graph.sample(entry, Sample(entry.number, *seen))
+        self.graph.sample(entry, Sample(entry.number, *seen))
         memo = self._lasting(row, span, server)
         if memo is not None and isinstance(server, resolve.Server):
-            self._known.keep_lookup(memo, lookup.name, self._index.keys_of(lookup.name), server.start, entry)
+            self.known.keep_lookup(memo, lookup.name, self.index.keys_of(lookup.name), server.start, entry)
 
     def _watched(self, row: _Context) -> None:
         """Merge what watchers and meters say; only one of them sees it, so no node's sighting goes before."""
@@ -319,11 +322,11 @@ class Merger:
         entry = self._edge(row, request, span, (client, server), (0, request.protocol), anywhere=True)
         if entry is None:
             return
-        self._graph.add_requests(entry, request.count, *span)
-        if not self._graph.detail(entry, request.name, request.action):
+        self.graph.add_requests(entry, request.count, *span)
+        if not self.graph.detail(entry, request.name, request.action):
             row.batch.outcome.drop(Drop.DETAILS_FULL, span[1], 1)
         seen = (span[1], row.batch.report.node, "requests", row.group.address, request.server, 0, "")
-        self._graph.sample(entry, Sample(entry.number, *seen))
+        self.graph.sample(entry, Sample(entry.number, *seen))
 
     def _volume(self, row: _Context, volume: Volume) -> None:
         span = self._span(row, volume)
@@ -335,9 +338,9 @@ class Merger:
         )
         entry = self._edge(row, volume, span, (client, server), (0, "ip"), anywhere=True)
         if entry is not None:
-            self._graph.add_volume(entry, volume.bytes, volume.flows, *span)
+            self.graph.add_volume(entry, volume.bytes, volume.flows, *span)
             seen = (span[1], row.batch.report.node, "volumes", row.group.address, volume.server, 0, "")
-            self._graph.sample(entry, Sample(entry.number, *seen))
+            self.graph.sample(entry, Sample(entry.number, *seen))
 
     def _span(self, row: _Context, sighting: Row) -> tuple[int, int] | None:
         """A row's times on the mapper's clock, or None where they make no sense."""
@@ -361,7 +364,7 @@ class Merger:
         if row.outside is not None:
             return row.outside
         if group.pod is not None:
-            pod = self._index.pod_of_uid(group.pod.uid)
+            pod = self.index.pod_of_uid(group.pod.uid)
             if pod is not None:
                 return resolve.pod_client(pod, row.batch.report.node)
             row.batch.view.missing.append((canonical(group.address) or group.pod.uid, last))
@@ -396,7 +399,7 @@ class Merger:
         return awaited is not None and arrivals is not None and arrivals.add(row.group, awaited, kind, sighting)
 
     def _may_be_told(self, key: str, instant: int, now: int) -> bool:
-        return self.room.hold or now - instant < self.room.patience or self._index.may_be_told(key, instant)
+        return self.room.hold or now - instant < self.room.patience or self.index.may_be_told(key, instant)
 
     def _edge(
         self,
@@ -428,7 +431,7 @@ class Merger:
         elif not anywhere and not self._counts(client, server, row, span[1]):
             reason = Drop.SEEN_ELSEWHERE
         else:
-            entry = self._graph.entry(client.peer, server.peer, server.service, *way, count=count)
+            entry = self.graph.entry(client.peer, server.peer, server.service, *way, count=count)
             if entry is not None:
                 row.batch.outcome.merge(span[1], count)
                 return entry

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from network_mapper import __version__
-from network_mapper.cluster.index import by_name
+from network_mapper.cluster.index import FOREVER, by_name
 from network_mapper.mapper.completeness import completeness
 from network_mapper.mapper.coverage import SKEW
-from network_mapper.mapper.graph import FIRST, LAST
+from network_mapper.mapper.graph import FIRST, LAST, edge_order
 from network_mapper.mapper.grouping import is_group
 from network_mapper.model import Ambiguous, Service, Workload
 from network_mapper.store.ranges import read_range
@@ -27,7 +28,7 @@ from network_mapper.wire.api import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from network_mapper.cluster.index import Index
     from network_mapper.cluster.installation import Installation
@@ -85,7 +86,17 @@ def namespace_of(peer: Peer) -> str:
 def map_document(state: State, wanted: Filter, now: int) -> MapDocument:
     """The map with its totals."""
     told = completeness(state, None, 0, 0, now, kept_since=state.retention.kept_since)
-    return _document(state, wanted, now, [entry.edge for entry in _matching(state, wanted)], told)
+    edges = _and_new([entry.edge for entry in _matching(state, wanted)], state, wanted)
+    return _document(state, wanted, now, edges, told)
+
+
+def _and_new(edges: list[Edge], state: State, wanted: Filter, since: int = 0) -> list[Edge]:
+    """The edges with those that rest yet, in order."""
+    for edge in state.preview():
+        fits = wanted.takes_client(edge.client) and (not wanted.server or name_of(edge.server) == wanted.server)
+        if fits and since <= edge.last_seen < (wanted.until or FOREVER):
+            insort(edges, edge, key=edge_order)
+    return edges
 
 
 def _matching(state: State, wanted: Filter) -> list[Entry]:
@@ -144,6 +155,7 @@ def range_document(state: State, wanted: Filter, now: int, found: Counted) -> Ma
             # An observation counts where it ends; what it began before the range is not shown as seen in it.
             counts[FIRST] = max(counts[FIRST], found.since)
             edges.append(msgspec.structs.replace(entry.edge, **dict(zip(COUNTS, counts, strict=True))))
+    _and_new(edges, state, wanted, found.since)
     until = found.until if wanted.until else 0
     told = completeness(state, found.accounts, found.since, until, now, kept_since=found.kept_since)
     return _document(state, wanted, now, edges, told)
@@ -153,7 +165,10 @@ def _document(state: State, wanted: Filter, now: int, edges: list[Edge], told: C
     # Equal peers are one object, so ends are told apart by identity: comparing 10,000 of them would take milliseconds.
     everything = len(edges) == len(state.graph)
     peers = state.graph.peers()
-    ends = peers if everything else {id(peer): peer for edge in edges for peer in (edge.client, edge.server)}.values()
+    ends: Collection[Peer] = peers
+    if not everything:
+        found = {id(peer): peer for edge in edges for peer in (edge.client, edge.server)}
+        ends = dict.fromkeys(found.values())  # those of edges that rest yet are objects of their own
     own = state.index.own_workloads()
     return MapDocument(
         store=state.store,

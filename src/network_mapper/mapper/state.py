@@ -20,6 +20,7 @@ from network_mapper.mapper.graph import Graph
 from network_mapper.mapper.grouping import GROUP_AFTER
 from network_mapper.mapper.merge import Merger, Rules
 from network_mapper.mapper.outcome import Outcome, observations
+from network_mapper.mapper.preview import preview
 from network_mapper.mapper.retention import Retention
 from network_mapper.mapper.senders import Senders
 from network_mapper.mapper.waiting import MOST, PATIENCE, Waiting
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from network_mapper.cluster.index import Index
     from network_mapper.mapper.keeper import Keeper
+    from network_mapper.model import Edge
     from network_mapper.store import Writer
     from network_mapper.store.objects import ObjectRow
     from network_mapper.wire.api import BlindWindow, HopRow
@@ -141,10 +143,10 @@ class State:
         self.coverage.begin(now)
         for _, since, report, _ in _decoded(database.waiting()):
             self._again(Waiting(since, report), now, since)
+            self._merger.room.changed = True  # it waits in the store, whatever became of it here
         journal = _decoded(database.journal())
         for _, received, report, _ in journal:
-            if report.node != LEGACY_NODE:
-                self.coverage.presume(report.node, max(now, received))
+            self._lost(self.coverage.recall(report, received), received)
         applied = 0
         for number, received, report, drops in journal:
             self.journaled = number
@@ -208,6 +210,10 @@ class State:
         self.accounts.retried(seen, outcome)
 
     # Reading
+
+    def preview(self) -> list[Edge]:
+        """New edges that rest yet (`preview`)."""
+        return preview(self._merger)
 
     @property
     def waiting(self) -> int:

@@ -90,6 +90,10 @@ class WaitingRoom:
         self._resting.put(rested)
         self.changed = True
 
+    def resting(self) -> Iterator[Rested]:
+        """The reports that rest."""
+        return iter(self._resting)
+
     @property
     def rows(self) -> int:
         """How many rows wait, those that rest among them."""
