@@ -59,6 +59,7 @@ _CLOSING_DELAY = 250
 _HEALTH_INTERVAL = 30_000
 _KNOCK_INTERVAL = 300_000
 _QUOTED = 300
+_NO_REPORT_DOOR = "this URL has no report door"
 _NAMED = 8
 """Clients that a report names for taking more than their share."""
 _MOST_NAMED = 64
@@ -198,7 +199,7 @@ class Reporter:
         self._told_elsewhere = False
         self._sequence = 0
         self._fold_time = 0
-        self._watched_until = started
+        self._watched_until = max(0, started - 1)
         self._frozen: _Frozen | None = None
         self._frozen_at: int | None = None
         self._asked_at = 0
@@ -440,6 +441,9 @@ class Reporter:
             self._back_off(now)
         elif verdict is Verdict.LATER:
             self._later(status, headers, body, now)
+        elif verdict is Verdict.NO_DOOR:
+            self._complain(status, _NO_REPORT_DOOR, status, body)
+            self._back_off(now)
         else:
             self._refused(status, body)
 
@@ -452,7 +456,8 @@ class Reporter:
             elif verdict is Verdict.LATER:
                 self._later(status, headers, body, now)
             else:
-                self._refused(first_status, first_body)
+                self._complain(first_status, _NO_REPORT_DOOR, first_status, first_body)
+                self._back_off(now)
         elif verdict is Verdict.TAKEN:
             self.totals.last_success = self._wall()
             self._reached(now)
@@ -469,9 +474,8 @@ class Reporter:
             self.totals.last_success = self._wall()
             self._told_elsewhere = True
             self._reached(now)
-        elif verdict is Verdict.REFUSED or (verdict is Verdict.NO_DOOR and not self._automatic):
-            message = "this URL has no GraphQL door" if status in ABSENT else "the mapper refused a mutation"
-            self._complain((mutation.operation, status), message, status, body)
+        elif verdict is Verdict.REFUSED:
+            self._complain((mutation.operation, status), "the mapper refused a mutation", status, body)
             self.totals.refused += 1
             self._account.drop(Drop.REPORT_REFUSED, mutation.events)
             self._greeted, self._failures = True, 0
@@ -491,7 +495,9 @@ class Reporter:
         if verdict is Verdict.LATER:
             self._later(status, headers, body, now)
         else:
-            self._complain("graphql", "what answers is no mapper's GraphQL", status, body)
+            absent = status in ABSENT and not self._automatic
+            message = "this URL has no GraphQL door" if absent else "what answers is no mapper's GraphQL"
+            self._complain("graphql", message, status, body)
             self._back_off(now)
         if status != 200:  # a full queue is no sign of another mapper
             self._knock_at = min(self._knock_at, now)
@@ -583,8 +589,7 @@ class Reporter:
 
     def _refused(self, status: int, body: bytes) -> None:
         assert self._frozen is not None
-        message = "this URL has no report door" if status == 404 else "the mapper refused a report"
-        self._complain(status, message, status, body)
+        self._complain(status, "the mapper refused a report", status, body)
         self.totals.refused += 1
         if self._frozen.rows:
             self._account.drop(Drop.REPORT_REFUSED, self._frozen.events)

@@ -87,7 +87,7 @@ def test_a_report_says_who_sends_it(rig):
         sequence=1,
         base=WALL,
         started=WALL - 5,
-        watched_until=WALL - 5,
+        watched_until=WALL - 6,
         agent="test/1",
         drops={"dns_unasked": 2},
         sources=[SourceState("ring", 5, 3)],
@@ -132,7 +132,7 @@ def test_until_now_is_not_said_while_something_waits():
 
 
 def test_before_anything_was_handed_over_nothing_was_watched_but_the_start(rig):
-    assert rig.ask(0).watched_until == WALL - 5
+    assert rig.ask(0).watched_until == WALL - 6
 
 
 def test_a_heartbeat_takes_along_what_is_held_back(greeted):
@@ -250,8 +250,18 @@ def test_the_back_off_starts_anew_after_an_answer(greeted):
     assert greeted.reporter.wait(70_000) <= 500
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 413, 422])
-def test_a_refused_report_is_counted_by_its_rows_and_gives_way(greeted, status):
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405, 407, 408, 429, 500, 502, 503, 504])
+def test_what_is_no_word_of_a_mapper_costs_nothing(greeted, status):
+    greeted.reporter.feed([seen()], 1)
+    body = greeted.reporter.next_request(1)
+    greeted.answer(status, 1, b"no")
+    assert greeted.reporter.next_request(1) is None, "not without a pause"
+    assert greeted.reporter.next_request(4001) == body
+    assert greeted.reporter.drops == {}
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_a_refused_report_is_counted_by_its_observations_and_gives_way(greeted, status):
     greeted.reporter.feed([seen(port=1), seen(port=2)], 1)
     greeted.ask(1)
     greeted.answer(status, 1, b"no")
@@ -323,10 +333,10 @@ def test_the_first_map_and_the_same_map_are_no_reason_to_tell_again(greeted):
 
 def test_a_map_that_appears_where_reports_were_refused_is_told_again(rig):
     rig.ask(0)
-    rig.answer(404, 0)
+    rig.answer(400, 0)
     rig.reporter.feed([seen()], 1)
     rig.ask(1)
-    rig.answer(404, 1)
+    rig.answer(400, 1)
     rig.ask(5001)
     rig.accept(5001)
     assert rig.forgotten == 1

@@ -131,7 +131,7 @@ def test_a_mapper_that_refuses_is_a_failure(mapper, play):
     mapper.script = ["accept", "refuse"]
     code, log = play(pcap(connections(1, 80, 3))).end()
     assert code == 1
-    assert "no report door" in log
+    assert "refused a report" in log
     assert "report_refused 3" in log
 
 
