@@ -291,7 +291,7 @@ class Model:
             changes = was.changes if was else ()
             if was and was.now != now and at is not None:
                 latest = max([at + UNSURE, *(each[2] for each in changes)])
-                changes += ((was.now, at - UNSURE if since is None else since, latest),)
+                changes += ((was.now, at - UNSURE if since is None else min(since, at - UNSURE), latest),)
             self.backed[name] = Backed(now, changes)
         self.kept.clear()
 

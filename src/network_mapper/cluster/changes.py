@@ -339,7 +339,7 @@ class Changes(Holdings):
                 service.forget_backends()
                 self._unfound.add(touched)
             else:
-                earliest = at - TOLD_WITHIN if since is None else since
+                earliest = at - TOLD_WITHIN if since is None else min(since, at - TOLD_WITHIN)
                 if service.renew_backends(earliest, at + HEEDED_WITHIN):
                     self._storied[service] = None
             self._news.service(service)

@@ -56,7 +56,11 @@ class News:
 
     def services(self, keys: Iterable[ServiceKey]) -> None:
         """Others may be behind these services."""
-        self._touched.update(key for key in keys if key in self._services)
+        for key in keys:
+            if key in self._services:
+                self._touched.add(key)
+            else:  # one that is gone has its names as long as it is remembered
+                self._keys.add(service_key(*key))
 
     def service(self, service: ServiceEntry) -> None:
         """Others are, or were, behind this service."""

@@ -54,6 +54,7 @@ class Keeper:
         self._changed: dict[tuple[Key, str], ObjectRow] = {}
         self._unseen: set[Key] = set()
         """Objects of before that the API has not listed yet."""
+        self._recalled_at = 0
         self._forgot_at = 0
 
     @property
@@ -63,10 +64,13 @@ class Keeper:
 
     # What the API tells
 
-    def apply(self, kind: str, item: Object, /) -> None:
-        """An object is new or has changed."""
-        self._index.apply(kind, item)
+    def apply(self, kind: str, item: Object, /, *, at: int | None = None, since: int | None = None) -> None:
+        """An object is new or has changed; times as in `reflector.Sink`."""
         meta = item.metadata
+        if at is None and meta is not None and (kind, meta.namespace or "", meta.name) in self._unseen:
+            # The first list tells what has changed while there was no mapper.
+            at, since = self._recalled_at, 0
+        self._index.apply(kind, item, at=at, since=since)
         if meta is None or not meta.name:
             return
         key = (kind, meta.namespace or "", meta.name)
@@ -82,9 +86,9 @@ class Keeper:
         self._known[key] = now
         self._changed[key, uid] = ObjectRow(*key, uid, 0, body)
 
-    def delete(self, kind: str, namespace: str, name: str, /, *, at: int) -> None:
+    def delete(self, kind: str, namespace: str, name: str, /, *, at: int, since: int | None = None) -> None:
         """An object is gone."""
-        self._index.delete(kind, namespace, name, at=at)
+        self._index.delete(kind, namespace, name, at=at, since=since)
         key = (kind, namespace, name)
         self._unseen.discard(key)
         known = self._known.pop(key, None)
@@ -124,6 +128,7 @@ class Keeper:
         for row in owners:
             self._index.delete(row.kind, row.namespace, row.name, at=row.gone)
         self._index.forget(now)
+        self._recalled_at = now
         return count
 
     def _recalled(self, row: ObjectRow, item: Object) -> None:
@@ -140,10 +145,12 @@ class Keeper:
             listed: The kinds that were read. Of others nothing is known, and they are told again when they are.
             now: Milliseconds since the epoch.
         """
+        for kind in listed:
+            self._index.listed(kind)
         gone = [key for key in self._unseen if key[0] in listed]
         # Pods first: they go by the name of their owners as long as these are there.
         for key in sorted(gone, key=lambda key: (key[0] != POD, key)):
-            self.delete(*key, at=now)
+            self.delete(*key, at=now, since=0)
         for key in self._unseen:
             self._end(key, self._known.pop(key)[0], now)
         self._unseen.clear()

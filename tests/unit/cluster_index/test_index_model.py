@@ -268,18 +268,20 @@ def keys_of(index, question):
 @given(changes)
 def test_after_any_changes_every_answer_is_the_models(made):
     model, index = Model(), new_index()
-    for _ in steps(made, index, model):
+    for number, _ in enumerate(steps(made, index, model)):
         for question in QUESTIONS:
-            for when in INSTANTS:
+            for when in INSTANTS[number % 4 :: 4]:  # all of them in turn
                 assert ask(index, question, when) == expected(model, question, when), (question, when)
+    for question, when in itertools.product(QUESTIONS, INSTANTS):
+        assert ask(index, question, when) == expected(model, question, when), (question, when)
 
 
 @settings(max_examples=150, deadline=None)
 @given(changes)
 def test_pods_are_found_by_name_host_and_application_as_the_model_finds_them(made):
     model, index = Model(), new_index()
-    for _ in steps(made, index, model):
-        for when in INSTANTS:
+    for number, _ in enumerate(steps(made, index, model)):
+        for when in INSTANTS[number % 4 :: 4]:
             for name in PODS:
                 found, seen = index.pod("shop", name, when), model.lived(name, when)
                 assert (found and (found.uid, found.workload)) == (seen and (seen.uid, seen.workload))
@@ -306,7 +308,7 @@ def test_answers_kept_until_their_keys_are_told_stay_true(made):
         for question in QUESTIONS:
             for key in keys_of(index, question):
                 keys.setdefault(key, set()).add(question)
-            for when in INSTANTS:
+            for when in INSTANTS[::2]:
                 answer = ask(index, question, when)
                 assert kept.setdefault((question, when), answer) == answer, (question, when)
 

@@ -86,7 +86,7 @@ class Owners:
         self._met = {resource.group_kind for resource in _CORE} | NEVER_READ | {NODE, POD}
         self._most = MOST_MET + len(self._met)
 
-    def apply(self, kind: str, item: Object, /) -> None:
+    def apply(self, kind: str, item: Object, /, *, at: int | None = None, since: int | None = None) -> None:
         """Pass an object on."""
         meta = item.metadata
         if isinstance(meta, ObjectMeta):
@@ -99,12 +99,12 @@ class Owners:
                     self._look(identity.controller(meta.owner_references))
         elif meta is not None and meta.owner_references:
             self._look(identity.controller(meta.owner_references))
-        self._index.apply(kind, item)
+        self._index.apply(kind, item, at=at, since=since)
 
-    def delete(self, kind: str, namespace: str, name: str, /, *, at: int) -> None:
+    def delete(self, kind: str, namespace: str, name: str, /, *, at: int, since: int | None = None) -> None:
         """Pass a deletion on."""
         if kind != POD or self._waiting is None:
-            self._index.delete(kind, namespace, name, at=at)
+            self._index.delete(kind, namespace, name, at=at, since=since)
             return
         self._waiting[namespace, name] = at
         if len(self._waiting) > MOST_WAITING:
@@ -140,11 +140,11 @@ class _Definitions:
     def __init__(self, changed: Callable[[str], None]) -> None:
         self._changed = changed
 
-    def apply(self, kind: str, item: Object, /) -> None:  # noqa: ARG002  a sink's signature
+    def apply(self, kind: str, item: Object, /, **_: int | None) -> None:  # noqa: ARG002  a sink's signature
         if item.metadata is not None:
             self._changed(item.metadata.name.partition(".")[2])
 
-    def delete(self, kind: str, namespace: str, name: str, /, *, at: int) -> None:  # noqa: ARG002  likewise
+    def delete(self, kind: str, namespace: str, name: str, /, **_: int | None) -> None:  # noqa: ARG002  likewise
         self._changed(name.partition(".")[2])
 
 
