@@ -46,7 +46,8 @@ def figures(**changed):
     well = {
         "mapper_growth_mib": 1.0,
         "mapper_descriptors": [30, 30],
-        "database_bytes": 1000,
+        "database_bytes": 1500,
+        "database_used": 1000,
         "database_predicted": 1000,
         "wrong": 0,
         "wrong_first": [],
@@ -57,22 +58,23 @@ def figures(**changed):
 
 
 def test_what_is_kept_is_not_complained_about(soak):
-    assert soak.broken(figures(), ["mapper"]) == []
+    assert soak.broken(figures(), ["mapper"], 60) == []
 
 
 @pytest.mark.parametrize(
     "changed",
     [
-        {"mapper_growth_mib": 9.0},
+        {"mapper_growth_mib": 5.0},
         {"mapper_descriptors": [30, 40]},
-        {"database_bytes": 2000},
+        {"database_bytes": 9_000_000},
+        {"database_used": 2000},
         {"wrong": 1, "wrong_first": ["an edge"]},
         {"lost": {"fold_full": 1}},
         {"api_failures": ["a pod was not made"]},
     ],
 )
 def test_each_broken_promise_is_told(soak, changed):
-    assert len(soak.broken(figures(**changed), ["mapper"])) == 1
+    assert len(soak.broken(figures(**changed), ["mapper"], 60)) == 1
 
 
 def test_swapped_owner_doubled_and_lost_counts_are_found(soak):

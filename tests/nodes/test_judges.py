@@ -106,6 +106,17 @@ def test_events_may_be_missing_in_blind_windows_of_their_node_alone(count, windo
     assert len(wrong(EVENTS, [edge] if count else [], windows, NAMESPACE)) == sentences
 
 
+def test_connection_in_a_blind_window_may_count_as_one_that_dialled_the_pod():
+    straight = TrueEdge(CART_LABEL, DESK_LABEL, "", 7000)
+    events = [*EVENTS, Event("node1", straight, "connections", 3000, 3010)]
+    edges = [
+        msgspec.structs.replace(EDGES[0], connections=1),
+        msgspec.structs.replace(EDGES[0], service=None, port=7000, connections=2),
+    ]
+    assert wrong(events, edges, [window(1500, 2500)], NAMESPACE) == []
+    assert len(wrong(events, edges, [], NAMESPACE)) == 2
+
+
 def test_edge_of_no_event_is_wrong():
     assert len(wrong(EVENTS, EDGES[:2], [], NAMESPACE)) == 1
 

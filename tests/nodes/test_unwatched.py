@@ -43,12 +43,15 @@ def cut_off(cluster, view):
     mapper = Parts(view.release).mapper()
     node = cluster.nodes[mapper["spec"]["nodeName"]]
     port = cluster.plane.url.rpartition(":")[2]
-    rule = ["-s", mapper["status"]["podIP"], "-p", "tcp", "--dport", port, "-j", "DROP"]
-    node.exec(["iptables", "-I", "FORWARD", *rule])
+    address = mapper["status"]["podIP"]
+    rules = [["-s", address, "-p", "tcp", "--dport", port], ["-d", address, "-p", "tcp", "--sport", port]]
+    for rule in rules:
+        node.exec(["iptables", "-I", "FORWARD", *rule, "-j", "DROP"])
     try:
         yield
     finally:
-        node.exec(["iptables", "-D", "FORWARD", *rule])
+        for rule in rules:
+            node.exec(["iptables", "-D", "FORWARD", *rule, "-j", "DROP"])
 
 
 def stranger(town, name, node, **work):

@@ -28,8 +28,8 @@ class LostAnswers:
     Attributes:
         url: Where it is.
         upstream: URL of the mapper; while there is none, nobody answers.
-        share: Of the answers to POST requests, how many are lost; at first none.
-        delivered: Requests that the mapper has answered.
+        share: Of the answers to POST requests, in tenths, how many are lost; at first none.
+        delivered: POST requests that the mapper has answered.
         lost: Answers that were lost.
     """
 
@@ -39,6 +39,7 @@ class LostAnswers:
         self.upstream = ""
         self._random = random.Random(seed)
         self._lock = threading.Lock()
+        self._lots: list[bool] = []
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -79,11 +80,8 @@ class LostAnswers:
                 answer = client.request(request.command, request.path, body or None, headers)
         except OSError:
             return  # as if nobody were there
-        with self._lock:
-            self.delivered += 1
-            if request.command == "POST" and self._random.random() < self.share:
-                self.lost += 1
-                return
+        if request.command == "POST" and self._is_lost():
+            return
         request.close_connection = False
         request.send_response(answer.status)
         for name, value in answer.headers.items():
@@ -92,3 +90,14 @@ class LostAnswers:
         request.send_header("Content-Length", str(len(answer.body)))
         request.end_headers()
         request.wfile.write(answer.body)
+
+    def _is_lost(self) -> bool:
+        """Draw from ten lots, of which as many lose as the share says, until they are used up."""
+        with self._lock:
+            self.delivered += 1
+            if not self._lots:
+                self._lots = [number < round(10 * self.share) for number in range(10)]
+                self._random.shuffle(self._lots)
+            lost = self._lots.pop() and self.share > 0
+            self.lost += lost
+            return lost
