@@ -11,7 +11,7 @@ import pytest
 from network_mapper.agent.fold import Fold
 from network_mapper.agent.reporter import Reporter, SourceTotals
 from network_mapper.model import Drop, Kind, Observation, Tally
-from network_mapper.wire.report import HopState, Receipt, Report, SourceState
+from network_mapper.wire.report import Excess, HopState, Receipt, Report, SourceState
 
 WALL = 1_700_000_000_000
 MSGPACK = {"content-type": "application/msgpack"}
@@ -386,6 +386,20 @@ def test_giving_up_counts_every_unanswered_row(greeted):
     greeted.reporter.feed([seen(port=3)], 2)
     assert greeted.reporter.give_up() == 3
     assert greeted.reporter.drops == {Drop.STOPPED_UNSENT: 3}
+
+
+def test_a_client_that_takes_more_than_its_share_is_named_in_the_report_and_once_in_the_log(caplog):
+    rig = Rig()
+    rig.reporter.fold._shares.client_share = 2
+    rig.hello()
+    for _ in range(3):
+        rig.reporter.feed([seen(port=port, count=3) for port in range(4)], 1)
+        rig.reporter.set_sources(SourceTotals([], Tally(), [], [Excess("10.0.0.9", "dns_client_full", 7)]))
+    assert rig.ask(1).excess == [
+        Excess("10.0.0.1", "fold_client_full", 18),
+        Excess("10.0.0.9", "dns_client_full", 7),
+    ]
+    assert sorted(record.client for record in caplog.records) == ["10.0.0.1", "10.0.0.9"]
 
 
 def test_an_outage_is_logged_once(greeted, caplog):
