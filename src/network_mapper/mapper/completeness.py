@@ -111,6 +111,14 @@ def _cut(window: BlindWindow, since: int, until: int) -> BlindWindow | None:
     return BlindWindow(window.node, start, end, window.reason)
 
 
-_BESIDE: Final = frozenset((Drop.DETAILS_FULL, Drop.REPEATED, Drop.REPORT_REPEATED, Drop.REPORT_ASKED_AGAIN))
-"""What was no observation of its own, or was counted with the report that came first."""
+_BESIDE: Final = frozenset(
+    (
+        Drop.DETAILS_FULL,
+        Drop.REPEATED,
+        Drop.REPORT_REPEATED,
+        Drop.REPORT_ASKED_AGAIN,
+        Drop.REPORT_HELD_TOO_LONG,
+    )
+)
+"""What was no observation of its own, or is counted by its observations or with the report that came first."""
 _REASONS: Final = {reason.value: reason for reason in Drop if reason not in _BESIDE}

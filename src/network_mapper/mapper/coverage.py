@@ -148,6 +148,11 @@ class Coverage:
         start = self._starts.get(report.node, {}).get(report.boot)
         return start is not None and report.sequence <= start.counted
 
+    def has_counted(self, report: Report) -> bool:
+        """Whether anything of this start of its sniffer is in the map, so that a restart of the mapper knows of it."""
+        start = self._starts.get(report.node, {}).get(report.boot)
+        return start is not None and start.counted > 0
+
     def hear(self, report: Report, now: int) -> Tally:
         """Note that a sniffer is alive, whether or not its report can be taken; returns what it has lost since.
 
@@ -166,6 +171,18 @@ class Coverage:
         if known is not None and known.report.boot == report.boot and report.sequence < known.report.sequence:
             head = known.report
         self.sniffers[report.node] = Sniffer(head, now, known.reports + 1 if known else 1)
+        return lost
+
+    def recall(self, report: Report, received: int) -> Tally:
+        """Note that a sniffer spoke before the mapper started anew; returns as `hear`.
+
+        To be told of all reports in the journal before any of them is counted: when they came, their sniffers had
+        spoken before, in heartbeats that nobody wrote down.
+        """
+        if report.node == LEGACY_NODE:
+            return Tally()
+        start, lost = self._note(report, received)
+        start.heard = max(start.heard, received)
         return lost
 
     def answer(self, report: Report, now: int) -> None:

@@ -5,8 +5,9 @@ start and sequence, also while the first is still on its way to the disk. It is 
 answered when it is applied, so an answer of 200 can be believed. What cannot be taken in now is refused with 503, and
 the sniffer sends the same bytes again.
 
-Each report has one fate in the balance sheet. A heartbeat leaves no row in the journal: what it says (that a node is
-watched, and what its sniffer has lost) is said again by the next.
+Each report has one fate in the balance sheet. A heartbeat leaves no row in the journal, for what it says (that a node
+is watched, and what its sniffer has lost) is said again by the next; but the first of each start does, so that a mapper
+which is killed a moment later knows who watches.
 """
 
 from __future__ import annotations
@@ -90,9 +91,7 @@ class Intake:
         state, accounts = self._state, self._state.accounts
         now = self._clock()
         try:
-            report, packed, drops = decode(body, encoding)
-            if report.node == LEGACY_NODE:
-                raise ReportError(f"no node can be called {LEGACY_NODE}")
+            report, packed, drops = _read(body, encoding)
         except ReportError:
             accounts.malformed(now)
             raise
@@ -103,9 +102,9 @@ class Intake:
         key = (report.node, report.boot, report.sequence)
         waiting = self._under_way.get(key)
         if waiting is not None:
-            self._repeated(seen, drops)
+            self._waits_too(waiting, report, seen, drops, now)
             return await asyncio.shield(waiting)
-        if not seen and not drops:
+        if not seen and not drops and state.coverage.has_counted(report):
             accounts.report()
             state.coverage.answer(report, now)
             return self._receipt(Receipt("", 0))
@@ -115,6 +114,23 @@ class Intake:
             self._comes_again(report)
             raise
         return await self._journal(key, report, packed, drops, seen)
+
+    def _waits_too(self, waiting: asyncio.Future[Receipt], report: Report, seen: int, drops: Tally, now: int) -> None:
+        """Hold a report that came while the same one is on its way to the disk: what becomes of that becomes of it."""
+        accounts, held = self._state.accounts, seen + sum(drops.values())
+
+        def decided(first: asyncio.Future[Receipt]) -> None:
+            accounts.leave(held)
+            error = first.exception()
+            if error is None:
+                self._repeated(seen, drops)
+            elif isinstance(error, BusyError):
+                self._comes_again(report)
+            else:
+                accounts.malformed(now)
+
+        accounts.enter(held)
+        waiting.add_done_callback(decided)
 
     def _comes_again(self, report: Report) -> None:
         """Count a report that is not taken; of a sender that cannot come again that is counted when it is given up."""
@@ -226,3 +242,15 @@ class Intake:
         receipt.store, receipt.epoch, receipt.now = state.store, state.epoch, self._clock()
         receipt.instance = state.instance
         return receipt
+
+
+def _read(body: bytes, encoding: str) -> tuple[Report, bytes, Tally]:
+    """Decode what comes through the report door, where nobody can be of the other one.
+
+    Raises:
+        ReportError: It cannot be read.
+    """
+    found = decode(body, encoding)
+    if found[0].node == LEGACY_NODE:
+        raise ReportError(f"no node can be called {LEGACY_NODE}")
+    return found

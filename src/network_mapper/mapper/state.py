@@ -140,13 +140,13 @@ class State:
 
         The cluster must be known by then, and no report have been taken yet.
         """
+        journal = _decoded(database.journal())
+        for _, received, report, _ in journal:
+            self._lost(self.coverage.recall(report, received), received)
         self.coverage.begin(now)
         for _, since, report, _ in _decoded(database.waiting()):
             self._again(Waiting(since, report), now, since)
             self._merger.room.changed = True  # it waits in the store, whatever became of it here
-        journal = _decoded(database.journal())
-        for _, received, report, _ in journal:
-            self._lost(self.coverage.recall(report, received), received)
         applied = 0
         for number, received, report, drops in journal:
             self.journaled = number

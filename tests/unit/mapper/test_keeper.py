@@ -10,6 +10,7 @@ import pytest
 
 from network_mapper.cluster.index import Index
 from network_mapper.cluster.objects import POD, Owner
+from network_mapper.mapper.decode import encode
 from network_mapper.mapper.keeper import Keeper
 from network_mapper.mapper.state import State, seen_in
 from network_mapper.model import Tally, Workload
@@ -167,7 +168,7 @@ def test_no_more_than_allowed_of_what_is_gone_is_kept_the_newest(path):
 
 def test_what_could_not_be_written_is_written_the_next_time(path):
     class Full:
-        def keep(self, rows, done, _forget):
+        def keep(self, _rows, done, _forget):
             done(StoreUnavailableError("full"))
             raise StopIteration  # one trial is enough
 
@@ -201,8 +202,6 @@ def test_a_report_of_before_a_crash_is_resolved_as_of_its_time(path):
     def journal(writer):
         done = asyncio.get_running_loop().create_future()
         first.state.keep(writer, kube.instant(10))
-        from network_mapper.mapper.decode import encode
-
         writer.append(kube.instant(10), encode(report), done.set_result)
         return done
 

@@ -364,10 +364,9 @@ def test_metrics_are_prometheus_text_and_agree_with_the_status(make):
     assert values["network_mapper_mapper_nodes_unwatched",] == 1
     assert values["network_mapper_mapper_blind_windows",] == 0
     rows = {(row["hop"], row["unit"]): row for row in mapper.get("/api/v1/status")["accounting"]}
-    for name, *labels in values:
+    for (name, *labels), count in values.items():
         if name == hop and labels[1] == "dropped":
-            row = rows[labels[0], "observations"]
-            assert values[name, *labels] == row["dropped"].get(labels[2], 0)
+            assert count == rows[labels[0], "observations"]["dropped"].get(labels[2], 0)
 
 
 @pytest.mark.parametrize(("place", "asked"), [("", "127.0.0.1"), ("127.0.0.1:", "127.0.0.1"), ("[::1]:", "[::1]")])
