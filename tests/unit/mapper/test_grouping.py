@@ -207,6 +207,17 @@ def test_what_was_drawn_before_a_flood_stays_as_it_is():
     assert [entry.edge.connections for entry in after] == [2] * 16
 
 
+def test_another_port_of_an_end_that_is_drawn_already_is_of_that_end():
+    drawn = Map(group_after=8)
+    for number in range(100):
+        drawn.see(HOSTILE, block(number))
+        drawn.see(block(number), VICTIM)
+        drawn.see(HOSTILE, External(f"x{number}.evil.example"), 0)
+    assert drawn.see(HOSTILE, block(3), 8443).edge.server == block(3)
+    assert drawn.see(block(3), VICTIM, 8443).edge.client == block(3)
+    assert drawn.see(HOSTILE, External("x3.evil.example"), 443).edge.server == External("x3.evil.example")
+
+
 def test_groups_and_bounds_are_the_same_after_a_restart():
     drawn = Map(max_edges=2_000, group_after=16)
     for number in range(300):

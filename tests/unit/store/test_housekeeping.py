@@ -145,6 +145,15 @@ def test_what_is_older_than_is_kept_leaves_the_file_and_no_range_tells_of_it_bef
     assert [one.start for one in store.database.blind()] == [START + hour * HOUR for hour in (7, 8, 9)]
 
 
+def test_a_reset_leaves_no_count_behind(store):
+    store.write(START + 5 * HOUR, edges=edges(2), buckets=buckets(START, 2), accounts=[(START, "mapped", 2)])
+    store.tidy()
+    store.write(START + 5 * HOUR, buckets=buckets(START + 5 * HOUR, 2), accounts=[(START + 5 * HOUR, "mapped", 2)])
+    store.write(START + 5 * HOUR, reset=(2, START + 5 * HOUR))
+    tables = ("edges", "minutes", "hours", "account_minutes", "account_hours")
+    assert {table: store.count(table) for table in tables} == dict.fromkeys(tables, 0)
+
+
 def test_what_is_kept_never_becomes_less_again(store):
     store.write(START, kept_since=START - HOUR)
     store.write(START, kept_since=0)
