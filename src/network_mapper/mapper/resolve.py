@@ -183,13 +183,16 @@ def server_between(view: View, dialled: Dialled, first: int, last: int) -> Serve
     before = _server_at(view, dialled, first)
     if isinstance(before, Drop) or isinstance(found, Drop):
         return _known(found, before)
-    return _one_server(found, before, last)
+    return _one_server(found, before, last, answered=bool(dialled.answered_by))
 
 
-def _one_server(found: Server, before: Server, last: int) -> Server:
-    """The server of a span with these two at its ends."""
-    if found.peer == before.peer and found.service == before.service:
+def _one_server(found: Server, before: Server, last: int, *, answered: bool = False) -> Server:
+    """The server of a span with these two at its ends; `answered` says that it is known who answered."""
+    service = found.service
+    if found.peer == before.peer and service == before.service:
         return found
+    if service is not None and service == before.service and not answered:
+        return Server(Service(service.name, service.namespace), service, "", found.entry_node, last, last)
     return Server(
         _either(found.peer, before.peer),
         found.service if found.service == before.service else None,

@@ -4,9 +4,9 @@ import itertools
 from datetime import UTC, datetime
 
 import pytest
-from cluster_objects import NOW, pod, service
+from cluster_objects import NOW, endpoints, pod, service
 from kube import apply as apply_objects
-from kube import delete
+from kube import decoded, delete
 
 from network_mapper.mapper import resolve, views
 from network_mapper.mapper.state import State, seen_in
@@ -483,3 +483,53 @@ def test_reports_that_name_no_node_neither_wait_nor_tell_of_clocks(apply, state)
     sent = report(Client("10.0.0.1", connections=[flow(NEW)]), node=LEGACY_NODE, ahead=90_000)
     assert apply(sent) == {"never_seen": 1}
     assert not state._merger.clocks.differ
+
+
+class TestEndpoints:
+    """The service `db` had `db-0` behind it until 60 s ago, and since then a pod of `web`."""
+
+    @pytest.fixture
+    def index(self, index):
+        moved = endpoints("db", ("web-1-a", "10.0.0.1"))
+        index.apply("EndpointSlice.discovery.k8s.io", decoded(moved), NOW - 60_000)
+        return index
+
+    @pytest.mark.parametrize(
+        ("times", "server"),
+        [((-120_000, -110_000), DB), ((-20_000, -10_000), WEB), ((-120_000, -10_000), "Service:db")],
+    )
+    def test_the_workload_of_that_time_is_behind_it(self, apply, edges, times, server):
+        for _ in range(2):
+            apply(
+                report(
+                    Client("10.0.1.1", connections=[flow("10.96.0.5", 5432, first=times[0], last=times[1])]),
+                    node="node-b",
+                )
+            )
+        assert edges() == {(WEB, server, "db", 5432, "tcp"): (2, 0, 0, 0)}
+
+    @pytest.mark.parametrize(("time", "server"), [(-120_000, DB), (-10_000, WEB)])
+    def test_so_it_is_for_its_name(self, apply, edges, time, server):
+        lookup = Lookup("db.shop.svc.cluster.local", 1, time, time)
+        for _ in range(2):
+            apply(report(Client("10.0.1.1", lookups=[lookup]), node="node-b"))
+        assert edges() == {(WEB, server, "db", 0, "dns"): (0, 0, 2, 0)}
+
+    def test_what_is_known_of_now_is_not_believed_of_then(self, apply, edges):
+        for time in (-10_000, -120_000, -10_000, -120_000):
+            apply(
+                report(Client("10.0.1.1", connections=[flow("10.96.0.5", 5432, first=time, last=time)]), node="node-b")
+            )
+        assert edges() == {(WEB, server, "db", 5432, "tcp"): (2, 0, 0, 0) for server in (WEB, DB)}
+
+    def test_who_answered_goes_before_it(self, apply, edges):
+        apply(report(Client("10.0.1.1", connections=[flow("10.96.0.5", 5432, answered_by="10.0.1.2")]), node="node-b"))
+        assert edges() == {(WEB, DB, "db", 5432, "tcp"): (1, 0, 0, 0)}
+
+    def test_the_name_of_a_service_that_is_gone_is_its_for_its_time_alone(self, apply, index, edges):
+        index.delete("Service", "shop", "db", NOW - 5_000)
+        for time in (-120_000, -1_000, -120_000, -1_000):
+            apply(
+                report(Client("10.0.1.1", lookups=[Lookup("db.shop.svc.cluster.local", 1, time, time)]), node="node-b")
+            )
+        assert edges() == {(WEB, DB, "db", 0, "dns"): (0, 0, 2, 0)}
