@@ -85,6 +85,23 @@ def test_a_pod_without_its_owner_is_no_other_pod_of_it():
     assert counts(verdict) == {"named": 1, "false": 1, "missed": 1}
 
 
+@pytest.mark.parametrize("named", ["web-7", "web-8"])
+def test_edges_of_a_workload_leave_to_its_pods_what_only_those_can_be(named):
+    truth = [made(client_pod="web-7"), made(client_pod="web-8")]
+    shown = [edge(), edge(Workload(named, "shop", ""), SHOP)]
+    assert counts(judge(truth, shown)) == {"named": 1, "unowned": 1}
+
+
+def test_edges_of_pods_leave_to_each_other_what_only_one_of_them_can_be():
+    truth = [
+        made(client_pod="web-7", server_pod="shop-1"),
+        made(client_pod="web-7", server_pod="shop-2"),
+        made(client_pod="web-8", server_pod="shop-1"),
+    ]
+    shown = [edge(WEB, Workload("shop-1", "shop", "")), edge(Workload("web-7", "shop", ""), SHOP, 2)]
+    assert counts(judge(truth, shown)) == {"unowned": 3}
+
+
 def test_an_ambiguous_peer_is_one_of_its_candidates():
     assert counts(judge([made()], [edge(Ambiguous((STOCK, WEB)), SHOP)])) == {"ambiguous": 1}
 

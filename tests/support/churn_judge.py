@@ -73,29 +73,72 @@ class Verdict(NamedTuple):
     wrong: tuple[str, ...]
 
 
+Who = tuple[Key, tuple[str, str], tuple[str, str]]
+"""An edge, and the two pods between which a connection was."""
+
+
+class _Assignment:
+    """Gives each connection of the map one that was really made: as many as can be given to all edges together.
+
+    An edge of which a connection finds nobody left makes another edge take other connections, if that can; so the order
+    in which edges come does not matter for what is left over.
+    """
+
+    def __init__(self, left: Counter[Who]) -> None:
+        self.left = left
+        self._taken: dict[Who, Counter[int]] = {}
+        self._may: dict[int, list[Who]] = {}
+
+    def take(self, edge: int, may: list[Who], count: int) -> int:
+        """Give an edge so many of the connections that it may mean; returns how many could not be given."""
+        self._may[edge] = may
+        for who in may:
+            taken = min(count, self.left[who])
+            self._give(who, edge, taken)
+            count -= taken
+        while count and self._move(edge, set()):
+            count -= 1
+        return count
+
+    def _give(self, who: Who, edge: int, count: int) -> None:
+        if count:
+            self.left[who] -= count
+            self._taken.setdefault(who, Counter())[edge] += count
+
+    def _move(self, edge: int, tried: set[Who]) -> bool:
+        """Give an edge one more, where another edge has one that can be had from somewhere else."""
+        for who in self._may[edge]:
+            if who in tried:
+                continue
+            tried.add(who)
+            if self.left[who]:
+                self._give(who, edge, 1)
+                return True
+            for other in [each for each, count in self._taken.get(who, Counter()).items() if count and each != edge]:
+                if self._move(other, tried):
+                    self._taken[who][other] -= 1
+                    self._taken[who][edge] += 1
+                    return True
+        return False
+
+
 def judge(made: Iterable[Made], edges: Iterable[Edge]) -> Verdict:
     """Compare a map with the truth."""
-    left: Counter[tuple[Key, tuple[str, str], tuple[str, str]]] = Counter()
+    left: Counter[Who] = Counter()
     excused: Counter[Key] = Counter()
     for one in made:
         left[one.key, one.client_pod, one.server_pod] += one.count
         excused[one.key] += one.count * one.excused
     true = left.total()
-    by_key: dict[Key, list[tuple[Key, tuple[str, str], tuple[str, str]]]] = {}
+    by_key: dict[Key, list[Who]] = {}
     for who in left:
         by_key.setdefault(who[0], []).append(who)
     pods = _pods(left)
     found: Counter[str] = Counter()
     wrong: list[str] = []
-    for edge in sorted(edges, key=_certain_first):
-        count = edge.connections
-        for client, server in _meanings(edge, pods):
-            key = Key(client[0], server[0], edge.service, edge.port)
-            for who in by_key.get(key, ()):
-                if client[1] in (None, who[1]) and server[1] in (None, who[2]):
-                    taken = min(count, left[who])
-                    left[who] -= taken
-                    count -= taken
+    assignment = _Assignment(left)
+    for number, edge in enumerate(sorted(edges, key=_certain_first)):
+        count = assignment.take(number, _meant(edge, by_key, pods), edge.connections)
         found[_sort(edge)] += edge.connections - count
         found["false"] += count
         if count:
@@ -116,20 +159,26 @@ def judge(made: Iterable[Made], edges: Iterable[Edge]) -> Verdict:
     )
 
 
+def _meant(edge: Edge, by_key: Mapping[Key, list[Who]], pods: Mapping[tuple[str, str], Workload]) -> list[Who]:
+    """The connections that an edge can speak of."""
+    return [
+        who
+        for client, server in itertools.product(_of(edge.client, pods), list(_of(edge.server, pods)))
+        for who in by_key.get(Key(client[0], server[0], edge.service, edge.port), ())
+        if client[1] in (None, who[1]) and server[1] in (None, who[2])
+    ]
+
+
 Meaning = tuple[Workload, tuple[str, str] | None]
 """A workload, and the one pod of it that is meant, where only one is."""
 
 
-def _pods(made: Iterable[tuple[Key, tuple[str, str], tuple[str, str]]]) -> dict[tuple[str, str], Workload]:
+def _pods(made: Iterable[Who]) -> dict[tuple[str, str], Workload]:
     """The workload of each pod that took part."""
     found = {}
     for key, client, server in made:
         found[client], found[server] = key.client, key.server
     return found
-
-
-def _meanings(edge: Edge, pods: Mapping[tuple[str, str], Workload]) -> Iterator[tuple[Meaning, Meaning]]:
-    return itertools.product(_of(edge.client, pods), list(_of(edge.server, pods)))
 
 
 def _of(peer: Peer, pods: Mapping[tuple[str, str], Workload]) -> Iterator[Meaning]:

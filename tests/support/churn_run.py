@@ -146,10 +146,15 @@ def _unbalanced(seen: int, edges: list[Edge], drops: Tally) -> list[str]:
 
 
 def made_of(one: Connection, faults: Faults) -> Made:
-    """A connection as the judge takes it."""
+    """A connection as the judge takes it.
+
+    A pod that is removed by force speaks on for a moment after its end was told, when its address is nobody's that is
+    known: what is made then is missed unless a node knows better.
+    """
     windows = [(begin - BEFORE, end + CATCHING_UP) for begin, end in (faults.away,) if end]
     if faults.killed:
         windows.append((faults.killed - UNSETTLED, faults.killed + round(DEAD * 1000) + CATCHING_UP))
-    excused = any(begin <= one.at <= end for begin, end in windows)
+    ended = min(one.client.gone, one.server.gone)
+    excused = one.at >= ended or any(begin <= one.at <= end for begin, end in windows)
     key = Key(one.client.workload, one.server.workload, one.service, one.port)
     return Made(key, one.client.pod, one.server.pod, excused)
