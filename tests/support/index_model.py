@@ -74,7 +74,6 @@ class Glimpse(NamedTuple):
     node: str
     start: int
     end: int
-    told: int
 
 
 class Backed(NamedTuple):
@@ -238,9 +237,10 @@ class Model:
                 node=glimpse.node if all(each.node == glimpse.node for each in every) else "",
                 start=min(each.start for each in every),
                 end=max(each.end for each in every),
-                told=max(each.told for each in every),
             )
         )
+        # All glimpses of a pod are forgotten together, and it was told of last.
+        self.glimpses.sort(key=lambda each: each.uid == glimpse.uid)
         self.kept.clear()
 
     def bury(self, found, at):
@@ -298,8 +298,11 @@ class Model:
     def forget(self, now):
         while self.gone and self.gone[0].end + REMEMBER <= now:
             del self.gone[0]
-        while self.glimpses and self.glimpses[0].told + REMEMBER <= now:
-            del self.glimpses[0]
+        while self.glimpses:
+            oldest = [each for each in self.glimpses if each.uid == self.glimpses[0].uid]
+            if any(each.end + REMEMBER > now for each in oldest):
+                break
+            self.glimpses = [each for each in self.glimpses if each not in oldest]
         for name, (backends, changes) in self.backed.items():
             left = list(changes)
             while left and left[0][2] + REMEMBER <= now:

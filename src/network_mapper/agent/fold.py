@@ -70,8 +70,8 @@ class Fold:
     def __init__(
         self,
         repeat_interval: float = 5.0,
-        most_keys: int = 49_152,
-        most_spans: int = 131_072,
+        most_keys: int = 32_768,
+        most_spans: int = 98_304,
         owner: Owner | None = None,
     ) -> None:
         self.account = Account(Hop.FOLD, "observations")

@@ -43,8 +43,9 @@ RETRANSMISSION = 65_000
 """Milliseconds of a generation of silent connections. They are known for one to two generations, because Linux sends
 its last SYN after 63 seconds and gives up after 127 (tcp_syn_retries = 6)."""
 
-MAX_SILENT = 16_384
-"""Silent connections in a generation."""
+MAX_SILENT = 8_192
+"""Silent connections in a generation. When half of them are taken, a client that has its share of them gets no more, so
+that a port scan does not make the repetitions of others look like new attempts; its own then do."""
 
 MAX_ALIASES = 6
 """Stamps of repeated SYNs of one connection that are recognised."""
@@ -112,8 +113,10 @@ class Connections:
         self._recent: deque[Connection] = deque()
         self._waiting: deque[Connection] = deque()
         self._expired_at = 0
-        self._silent: set[bytes] = set()
-        self._silent_before: set[bytes] = set()
+        self._silent: dict[bytes, int] = {}
+        self._silent_before: dict[bytes, int] = {}
+        """By flow: its tap."""
+        self._silent_shares: Shares[bytes] = Shares(MAX_SILENT)
         self._silent_since = 0
 
     def syn(self, flow: bytes, stamp: bytes, when: int, tap: int, payload: int = 0) -> None:
@@ -147,6 +150,9 @@ class Connections:
             if connection is not None:
                 self.copies += 1
                 _note_translation(connection, flow)
+                if len(connection.aliases) < MAX_ALIASES:
+                    connection.aliases += (flow,)
+                    known[flow] = connection
                 return
         repeated = flow in self._silent or flow in self._silent_before
         self._open(flow, stamp, when, tap, payload, decided=repeated)
@@ -166,8 +172,8 @@ class Connections:
             self._decide(connection, Kind.CONNECTIONS)
         elif connection.flow in self._silent or connection.flow in self._silent_before:
             # A late repetition was answered: the map must not say that the server never does.
-            self._silent.discard(connection.flow)
-            self._silent_before.discard(connection.flow)
+            self._silent.pop(connection.flow, None)
+            self._silent_before.pop(connection.flow, None)
             self.passed += 1
             self._decide(connection, Kind.CONNECTIONS)
         else:
@@ -201,7 +207,8 @@ class Connections:
             self._sharing = False
             self._shares.clear()
         if len(self._silent) >= MAX_SILENT or not 0 <= now - self._silent_since < RETRANSMISSION:
-            self._silent_before, self._silent = self._silent, set()
+            self._silent_before, self._silent = self._silent, {}
+            self._silent_shares.clear()
             self._silent_since = now
 
     def flush(self) -> None:
@@ -231,7 +238,7 @@ class Connections:
         if stamp:
             self._known[stamp] = connection
         else:
-            self._untimed[_client_end(flow)] = connection
+            self._untimed.update(dict.fromkeys(_untimed_keys(flow), connection))
         self._recent.append(connection)
 
     def _make_room(self) -> None:
@@ -268,16 +275,22 @@ class Connections:
         return None
 
     def _seen_before_translation(self, flow: bytes, when: int, tap: int) -> Connection | None:
-        """Find the connection of a SYN without timestamps that was seen at another tap with another destination.
+        """Find the connection of a SYN without timestamps that was seen at another tap with other addresses.
 
-        Such a SYN is recognised by ISN, source address and source port alone, which a port scanner may keep for all of
-        its targets. So the first tap must be where it came in: what a process of the node sends is translated before
-        any tap sees it.
+        Such a SYN is recognised by ISN, source address and source port, which a port scanner may keep for all of its
+        targets. So the first tap must be where it came in: what a process of the node sends is translated before any
+        tap sees it. One that is leaving may have the node's address instead of its client's (masquerading), and is then
+        recognised by ISN and destination, or by the ISN alone where both ends were translated: what just came in with
+        the same number out of four thousand million is what the node forwards, and no connection of the node.
         """
-        connection = self._untimed.get(_client_end(flow))
-        if connection is None or connection.tap <= 0 or connection.tap == tap:
-            return None
-        return connection if when - connection.opened <= TRANSLATION else None
+        keys = _untimed_keys(flow)
+        for key in keys if tap < 0 else keys[:1]:
+            connection = self._untimed.get(key)
+            if connection is None or connection.tap <= 0 or len(connection.flow) != len(flow):
+                continue
+            if connection.tap != tap and when - connection.opened <= TRANSLATION:
+                return connection
+        return None
 
     def _opener(self, flow: bytes, isn: bytes) -> Connection | None:
         """Find the connection that a packet in the opposite direction answers."""
@@ -300,25 +313,39 @@ class Connections:
         self._known.pop(connection.flow, None)
         if connection.stamp:
             self._known.pop(connection.stamp, None)
-        elif self._untimed.get(end := _client_end(connection.flow)) is connection:
-            del self._untimed[end]
+        else:
+            for key in _untimed_keys(connection.flow):
+                if self._untimed.get(key) is connection:
+                    del self._untimed[key]
         for alias in connection.aliases:
             self._known.pop(alias, None)
         if not connection.decided:
             self.held -= 1
             self.passed += 1
             self._decide(connection, Kind.ATTEMPTS)
-            self._silent.add(connection.flow)
+            self._remember_silent(connection.flow, connection.tap)
+
+    def _remember_silent(self, flow: bytes, tap: int) -> None:
+        if len(self._silent) * 2 >= MAX_SILENT:
+            if not self._silent_shares:
+                for known, at in self._silent.items():
+                    self._silent_shares.add(_client(known), at)
+            if self._silent_shares.full(_client(flow), tap) is not None:
+                return
+            self._silent_shares.add(_client(flow), tap)
+        self._silent[flow] = tap
 
 
 def _client(flow: bytes) -> bytes:
     return flow[: (len(flow) - 8) // 2]
 
 
-def _client_end(flow: bytes) -> bytes:
-    """Source address, source port and ISN of a flow."""
-    ends = len(flow) - 8
-    return flow[: ends // 2] + flow[ends : ends + 2] + flow[-4:]
+def _untimed_keys(flow: bytes) -> tuple[bytes, bytes, bytes]:
+    """What a SYN without timestamps is known by: its ISN with the client's end, with the server's end, and alone."""
+    ends, isn = len(flow) - 8, flow[-4:]
+    size = ends // 2
+    client, server = flow[:size] + flow[ends : ends + 2], flow[size:ends] + flow[ends + 2 : ends + 4]
+    return b"c" + client + isn, b"s" + server + isn, isn
 
 
 def _note_translation(connection: Connection, flow: bytes) -> None:

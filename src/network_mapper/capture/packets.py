@@ -62,7 +62,7 @@ class PacketTracker:
         tally: What was dropped, and why, without the many that are only copies and repetitions.
     """
 
-    def __init__(self, *, connections: int = 65_536, questions: int = 65_536, pairs: int = 65_536) -> None:
+    def __init__(self, *, connections: int = 24_576, questions: int = 16_384, pairs: int = 32_768) -> None:
         """Set the bounds: open connections, open questions, and spans between two drains."""
         self.tally = Tally()
         self._excess: Excess[bytes] = Excess()

@@ -4,9 +4,10 @@ A kubelet keeps the logs of a pod in `/var/log/pods/NAMESPACE_NAME_UID` and make
 so the name is there before the first address is. It takes the folder away within minutes after the pod has gone from
 the API (`kuberuntime_gc.go: evictPodLogsDirectories`). Only the names are read, nothing in the folders.
 
-The UID is the API's, but for pods that the kubelet runs by itself (static pods): those have a hash of their manifest,
-or what the manifest says, in the folder's name and in the control group, while the API shows the hash as the annotation
-`kubernetes.io/config.hash` of a mirror pod with an UID of its own. Their namespace and name are the API's.
+The UID is the API's, but for pods that the kubelet runs by itself (static pods): those have a hash of their manifest in
+the folder's name and in the control group, while the API shows it as the annotation `kubernetes.io/config.hash` of a
+mirror pod with an UID of its own. The API knows nobody by it, so such a pod is never told of (`is_static`): the few
+of them that are not on the host's network are known by their addresses.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _FOLDER = re.compile(
     r"_(?P<name>[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)"
     r"_(?P<uid>[A-Za-z0-9][A-Za-z0-9.-]{0,127})"
 )
+_HASH = re.compile(r"[0-9a-f]{32}")
 _COARSE = 50_000_000
 """Nanoseconds. A file system's clock moves in ticks, so two changes close together may leave the same time."""
 
@@ -34,6 +36,11 @@ def pod_of_folder(name: str) -> PodRef | None:
     """The pod whose logs a folder of this name holds; None when it is no such folder."""
     found = _FOLDER.fullmatch(name)
     return PodRef(found["namespace"], found["name"], found["uid"]) if found else None
+
+
+def is_static(pod: PodRef) -> bool:
+    """Whether a pod's UID is a kubelet's hash of a manifest (`kubelet/config/common.go`), which the API never gives."""
+    return _HASH.fullmatch(pod.uid) is not None
 
 
 class PodFolders:

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from network_mapper.capture.podfolders import is_static
 from network_mapper.model import PodSighting
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Stays:
         """The pod that for certain had an address from a first to a last moment; None where that is not certain."""
         with self._lock:
             touching = [stay for stay in self._at.get(address, ()) if stay.touches(first, last)]
-            if len(touching) == 1 and touching[0].covers(first, last):
+            if len(touching) == 1 and touching[0].covers(first, last) and not is_static(touching[0].pod):
                 return touching[0].pod
         return None
 
@@ -176,7 +177,7 @@ class Stays:
         for stay in self._present:
             if now - stay.told >= min(_TELL_SELDOM, max(_TELL_AGAIN, stay.told - stay.first)):
                 self._news[stay] = None
-        told = [stay for stay in self._news if stay.last != stay.told_last]
+        told = [stay for stay in self._news if stay.last != stay.told_last and not is_static(stay.pod)]
         for stay in told:
             stay.told, stay.told_last = now, stay.last
         self._news = {}

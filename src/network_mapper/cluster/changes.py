@@ -13,6 +13,7 @@ from network_mapper.cluster import build, identity
 from network_mapper.cluster.applications import name_of
 from network_mapper.cluster.backing import HEEDED_WITHIN, TOLD_WITHIN
 from network_mapper.cluster.control_plane import API_SERVICE
+from network_mapper.cluster.endpoints import Target
 from network_mapper.cluster.holdings import Holdings
 from network_mapper.cluster.kinds import Kinds
 from network_mapper.cluster.lifetimes import SECOND
@@ -91,7 +92,9 @@ class Changes(Holdings):
         if isinstance(item, Node):
             self._put_node(meta.name, build.node_entry(item, item.metadata or ObjectMeta(), problems), at)
         elif isinstance(item, ServiceCidr):
-            self._blocks.put(f"{kind} {meta.name}", build.blocks((item.spec and item.spec.cidrs) or (), problems))
+            self._inside_changed |= self._blocks.put(
+                f"{kind} {meta.name}", build.blocks((item.spec and item.spec.cidrs) or (), problems)
+            )
         elif isinstance(meta, ObjectMeta):
             namespace = build.namespace_of(meta, problems)
             if isinstance(item, Pod):
@@ -145,7 +148,7 @@ class Changes(Holdings):
         elif kind in (ENDPOINT_SLICE, ENDPOINTS):
             self._touch_slices(self._endpoints.remove(key))
         elif kind == SERVICE_CIDR:
-            self._blocks.put(f"{kind} {name}", ())
+            self._inside_changed |= self._blocks.put(f"{kind} {name}", ())
         else:
             if kind == NAMESPACE:
                 self._namespaces.discard(name)
@@ -243,7 +246,15 @@ class Changes(Holdings):
             problems.append("names no service")
             self._touch_slices(self._endpoints.remove(key))
         else:
-            self._touch_slices(self._endpoints.put(key, service, targets))
+            self._touch_slices(self._endpoints.put(key, service, tuple(map(self._shared, targets))))
+
+    def _shared(self, target: Target) -> Target:
+        """An endpoint with the texts that its pod has."""
+        pod = self._pods.get((POD, *target.pod)) if target.pod is not None else None
+        if pod is None:
+            return target
+        addresses = pod.addresses if pod.addresses == target.addresses else target.addresses
+        return Target((pod.namespace, pod.name), target.hostname, addresses)
 
     def _touch_slices(self, services: set[ServiceKey]) -> None:
         self._news.services(services)
@@ -343,6 +354,7 @@ class Changes(Holdings):
                 if service.renew_backends(earliest, at + HEEDED_WITHIN):
                     self._storied[service] = None
             self._news.service(service)
+        self._tell_inside()
         keys = self._news.take()
         if self.on_change is not None:
             for key in keys:

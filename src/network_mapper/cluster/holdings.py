@@ -26,7 +26,6 @@ from network_mapper.cluster.problems import Problems
 from network_mapper.cluster.remembered import Remembered
 from network_mapper.cluster.sightings import Sighted, Sightings
 from network_mapper.cluster.spans import ALWAYS
-from network_mapper.model import PodRef
 
 if TYPE_CHECKING:
     from network_mapper.cluster.entries import Entry
@@ -58,11 +57,15 @@ class Holdings:
         self._unfound: set[ServiceKey] = set()
         """Services whose backends have not been looked for since they may have changed."""
         self._nodes: dict[str, NodeEntry] = {}
+        self._addresses_of_node: dict[str, dict[str, int]] = {}
+        """All that a node has, or had as far as is remembered, counted."""
         self._endpoints = EndpointTable()
         self._groups = Groups()
         self._applications = Applications()
         self._blocks = Blocks()
         self._near_pods = Neighbourhoods()
+        self._inside_changed = False
+        """Other addresses may be the cluster's own than when this was last told."""
         self._control_plane = ControlPlane(control_plane_prefix)
         self._dialled_nodes: set[str] = set()
         self._news = News(self._claims, self._endpoints, self._services, self.problems)
@@ -94,7 +97,7 @@ class Holdings:
                 self._claims.add(key, pod)
         if not pod.host_network:
             for address in pod.addresses:
-                self._near_pods.add(address)
+                self._inside_changed |= self._near_pods.add(address)
         self._tell_of(pod)
 
     def _give_up(self, pod: PodEntry) -> None:
@@ -103,7 +106,7 @@ class Holdings:
                 self._claims.remove(key, pod)
         if not pod.host_network:
             for address in pod.addresses:
-                self._near_pods.remove(address)
+                self._inside_changed |= self._near_pods.remove(address)
         self._tell_of(pod)
 
     def _tell_of(self, pod: PodEntry) -> None:
@@ -112,8 +115,7 @@ class Holdings:
             for address in pod.addresses:
                 self._news.address(address)
         if pod.host_network or pod.node_ports:
-            node = self._nodes.get(pod.node)
-            for address in (*node.addresses, *node.gateways) if node else ():
+            for address in self._addresses_of_node.get(pod.node, ()):
                 self._news.address(address)
         for address in self._sightings.addresses_of(pod.uid):
             self._news.address(address)
@@ -183,7 +185,7 @@ class Holdings:
         if old is not None or new is not None:
             self._tell_ways(key, old, new)
         if key == API_SERVICE:
-            self._blocks.put(f"{SERVICE} {key}", around(new.addresses) if new else ())
+            self._inside_changed |= self._blocks.put(f"{SERVICE} {key}", around(new.addresses) if new else ())
 
     def _bury_service(self, old: ServiceEntry, end: int, heir: ServiceEntry | None) -> None:
         """Remember a service, or what one that lives on as `heir` holds no longer."""
@@ -221,17 +223,17 @@ class Holdings:
             del self._nodes[name]
             for held in holds(old):
                 self._claims.remove(held, old)
-            self._tell_of_node(old)
+            self._tell_of_node(old, -1)
         if new is not None:
             self._nodes[name] = new
             for held in holds(new):
                 self._claims.add(held, new)
-            self._tell_of_node(new)
+            self._tell_of_node(new, 1)
         if old is not None:
             end = new.start + SECOND if new is not None and not same else at
             if end is not None:
                 self._bury_node(old, max(end, old.start + SECOND), new if same else None)
-        self._blocks.put(f"{NODE} {name}", new.pod_cidrs if new else ())
+        self._inside_changed |= self._blocks.put(f"{NODE} {name}", new.pod_cidrs if new else ())
 
     def _bury_node(self, old: NodeEntry, end: int, heir: NodeEntry | None) -> None:
         """Remember a node, or what one that lives on as `heir` holds no longer."""
@@ -240,12 +242,19 @@ class Holdings:
             return
         gone = msgspec.structs.replace(old, end=end)
         number = self._remembered.add(gone, end, keys=keys)
-        self._blocks.put(_until(number), old.pod_cidrs)
+        self._inside_changed |= self._blocks.put(_until(number), old.pod_cidrs)
         self._keep(number)
 
-    def _tell_of_node(self, node: NodeEntry) -> None:
+    def _tell_of_node(self, node: NodeEntry, count: int) -> None:
+        """Tell of the addresses of a node that comes (1) or goes (-1)."""
+        known = self._addresses_of_node.setdefault(node.name, {})
         for address in (*node.addresses, *node.gateways):
             self._news.address(address)
+            known[address] = known.get(address, 0) + count
+            if not known[address]:
+                del known[address]
+        if not known:
+            del self._addresses_of_node[node.name]
 
     # Who is gone
 
@@ -255,8 +264,8 @@ class Holdings:
         for key in self._held_by(number, entry):
             self._claims.bury(key, number)
             if isinstance(entry, PodEntry) and not entry.host_network and key in entry.addresses:
-                self._near_pods.add(key)
-        self._tell_of_gone(number, entry)
+                self._inside_changed |= self._near_pods.add(key)
+        self._tell_of_gone(number, entry, 1)
         while self._remembered.too_many():
             self._forget_first(early=True)
 
@@ -273,24 +282,24 @@ class Holdings:
         for key in self._held_by(number, entry):
             self._claims.forget(key, number)
             if isinstance(entry, PodEntry) and not entry.host_network and key in entry.addresses:
-                self._near_pods.remove(key)
+                self._inside_changed |= self._near_pods.remove(key)
         if traits is not None and self._remembered.part(number) is None:
             self._groups.forget(traits)
             self._applications.forget(number, traits)
         if isinstance(entry, NodeEntry):
-            self._blocks.put(_until(number), ())
-        self._tell_of_gone(number, entry)
+            self._inside_changed |= self._blocks.put(_until(number), ())
+        self._tell_of_gone(number, entry, -1)
 
     def _held_by(self, number: int, entry: Entry) -> list[str] | tuple[str, ...]:
         keys = self._remembered.part(number)
         return holds(entry) if keys is None else keys
 
-    def _tell_of_gone(self, number: int, entry: Entry) -> None:
+    def _tell_of_gone(self, number: int, entry: Entry, count: int) -> None:
         if isinstance(entry, PodEntry):
             self._tell_of(entry)
             self._news.services(self._endpoints.services_of((entry.namespace, entry.name)))
         elif isinstance(entry, NodeEntry):
-            self._tell_of_node(entry)
+            self._tell_of_node(entry, count)
         else:
             for address in entry.addresses:
                 self._news.address(address)
@@ -312,8 +321,7 @@ class Holdings:
             return
         known = self._by_uid.get(pod.uid)
         addresses = known.addresses if known else ()
-        if known:
-            pod = PodRef(known.namespace, known.name, known.uid)
+        who = (known.namespace, known.name, known.uid) if known else (pod.namespace, pod.name, pod.uid)
         held_by = self._nodes.get(node)
         node = held_by.name if held_by else node
         for text in sighting.addresses[:_MOST_ADDRESSES]:
@@ -321,17 +329,18 @@ class Holdings:
             if address is None:
                 self._sightings.refused += 1
                 continue
-            new = Sighted(pod, node, address, sighting.first, sighting.last + 1, sighting.last - ahead)
+            new = Sighted(*who, node, address, sighting.first, sighting.last + 1)
             if self._is_news(new, self._sightings.put(new)):
                 self._claims.settle(address)
                 self._news.address(address)
-        for forgotten in self._sightings.too_many():
-            self._overlook(forgotten)
+        while forgotten := self._sightings.too_many():
+            for each in forgotten:
+                self._overlook(each)
 
     def _is_news(self, new: Sighted, spans: list[tuple[int, int]]) -> bool:
         """Whether a sighting may tell more than the API does: not where it sees the one who is known to be alone."""
         held = self._by_key.get(new.address)
-        if type(held) is not Claim or not isinstance(held.owner, PodEntry) or held.owner.uid != new.pod.uid:
+        if type(held) is not Claim or not isinstance(held.owner, PodEntry) or held.owner.uid != new.uid:
             return bool(spans)
         return any(start < held.start or held.end < end for start, end in spans)
 
@@ -339,6 +348,12 @@ class Holdings:
         """A sighting is forgotten."""
         self._claims.settle(sighted.address)
         self._news.address(sighted.address)
+
+    def _tell_inside(self) -> None:
+        """Tell of the addresses that nobody but a node knows, which must be the cluster's own to be believed."""
+        if self._inside_changed:
+            self._inside_changed = False
+            self._news.keys(key for key in self._sightings.addresses() if not self._claims.is_known(key))
 
     def _doubted_until(self, key: str, uid: str) -> int:
         return self._sightings.others_until(key, uid) if self._sightings else ALWAYS

@@ -401,7 +401,7 @@ class Index(Changes):
 
     @property
     def sightings(self) -> int:
-        """What nodes saw and is kept, one for each pod and address."""
+        """Pods of which it is kept that nodes saw them."""
         return len(self._sightings)
 
     @property

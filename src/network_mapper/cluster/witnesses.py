@@ -52,7 +52,7 @@ def weigh(
 
 def _pod(sighted: Sighted, instant: int, known: Callable[[str], PodEntry | None]) -> PodEntry | None:
     """The pod that was seen; None where the API says for certain that it had no address of its own then."""
-    pod = known(sighted.pod.uid)
+    pod = known(sighted.uid)
     if pod is None:
         return sighted.entry()
     over = (pod.start_told and instant < pod.start) or (pod.end_told and pod.end <= instant)

@@ -180,7 +180,8 @@ class Accounts:
         self._merged(outcome, outcome.held - observations)
 
     def _merged(self, outcome: Outcome, more_held: int) -> None:
-        at_intake = 0
+        self._details.seen += outcome.details
+        self._details.passed += outcome.details
         in_graph = outcome.merged
         on_the_way = 0
         for reason, count in outcome.drops.items():
@@ -189,7 +190,6 @@ class Accounts:
                 self._details.seen += count
             elif reason.hop is Hop.INTAKE:
                 self._intake.dropped.add(reason, count)
-                at_intake += count
             elif reason.hop is Hop.GRAPH:
                 self._graph.dropped.add(reason, count)
                 in_graph += count
@@ -209,11 +209,6 @@ class Accounts:
             for name, count in names.items():
                 key = minute, name
                 minutes[key] = minutes.get(key, 0) + count
-
-    def detailed(self, count: int) -> None:
-        """Names of paths, topics or actions were kept with their edge."""
-        self._details.seen += count
-        self._details.passed += count
 
     def lost_before(self, reason: Drop, count: int, now: int) -> None:
         """A sniffer told of a loss of its own."""

@@ -323,7 +323,9 @@ class Merger:
         if entry is None:
             return
         self.graph.add_requests(entry, request.count, *span)
-        if not self.graph.detail(entry, request.name, request.action):
+        if self.graph.detail(entry, request.name, request.action):
+            row.batch.outcome.details += 1
+        else:
             row.batch.outcome.drop(Drop.DETAILS_FULL, span[1], 1)
         seen = (span[1], row.batch.report.node, "requests", row.group.address, request.server, 0, "")
         self.graph.sample(entry, Sample(entry.number, *seen))

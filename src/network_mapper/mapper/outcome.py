@@ -25,17 +25,19 @@ class Outcome:
     Attributes:
         merged: Observations that went into the map.
         held: Observations that wait.
+        details: Names of paths, topics and actions that were kept with their edge, or were there already.
         drops: What was dropped. A reason whose unit is not `observations` stands beside the balance: the observation
             was merged.
         minutes: By the start of a minute, milliseconds since the epoch on the mapper's clock: observations by name,
             `MAPPED` or a value of `model.Drop`. Of rows whose times make no sense: the minute in which they came.
     """
 
-    __slots__ = ("drops", "held", "merged", "minutes")
+    __slots__ = ("details", "drops", "held", "merged", "minutes")
 
     def __init__(self) -> None:
         self.merged = 0
         self.held = 0
+        self.details = 0
         self.drops = Tally()
         self.minutes: dict[int, dict[str, int]] = {}
 

@@ -225,9 +225,9 @@ class State:
         return sum(
             observations(row)
             for waiting in self._merger.room
-            for client in waiting.report.clients
+            for client in waiting.clients
             for row in _rows(client)
-            if since <= waiting.report.base + row.last - self._merger.clocks.ahead(waiting.report.node) < until
+            if since <= waiting.head.base + row.last - self._merger.clocks.ahead(waiting.head.node) < until
         )
 
     @property

@@ -11,14 +11,14 @@ answered loses none of its rows when the mapper dies.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
 from network_mapper.cluster.index import FOREVER
 from network_mapper.mapper.outcome import observations
 from network_mapper.mapper.resting import Rested, Resting
-from network_mapper.wire.report import Client
+from network_mapper.wire.report import ROWS, Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,16 +35,33 @@ SHARE: Final = 8
 """One client's rows take up no more than the room divided by this: whoever scans the cluster leaves room for others."""
 
 
+_NO_ROWS: Final[tuple[list[Any], ...]] = ([],) * len(ROWS)
+"""One empty list for all kinds of which a client has no rows: fifty thousand clients would hold a quarter of a million
+of them. Nothing is ever added to it."""
+
+
 class Waiting(NamedTuple):
     """Rows of one client, or a report that rested.
 
     Attributes:
         since: When they came, milliseconds since the epoch.
-        report: The one that they came in; for rows of one client without what it says of others.
+        head: The report that they came in; for rows of one client, which share it, without what it says of others.
+        client: The one client.
     """
 
     since: int
-    report: Report
+    head: Report
+    client: Client | None = None
+
+    @property
+    def clients(self) -> list[Client]:
+        """Whose rows wait."""
+        return self.head.clients if self.client is None else [self.client]
+
+    @property
+    def report(self) -> Report:
+        """The report with what waits of it."""
+        return self.head if self.client is None else msgspec.structs.replace(self.head, clients=[self.client])
 
 
 class WaitingRoom:
@@ -74,7 +91,7 @@ class WaitingRoom:
 
     def put(self, key: str, waiting: Waiting) -> bool:
         """Let rows wait for news of `key`; False where too many rows wait already, of all clients or of this one."""
-        client = waiting.report.clients[0]
+        (client,) = waiting.clients
         rows, who = client.rows(), _who(client)
         if rows > self.space(client):
             return False
@@ -157,7 +174,8 @@ class WaitingRoom:
             self._held[key] = kept
         gone = [waiting for waiting in held if waiting.since <= until]
         for waiting in gone:
-            self._leave(waiting.report.clients[0])
+            (client,) = waiting.clients
+            self._leave(client)
         self.changed = self.changed or bool(gone)
         return gone
 
@@ -201,16 +219,20 @@ class Arrivals:
         self.some = True
         client = self._by_key.get(key)
         if client is None:
-            client = self._by_key[key] = Client(group.address, group.tap, group.pod)
-        getattr(client, kind).append(row)
+            client = self._by_key[key] = Client(group.address, group.tap, group.pod, *_NO_ROWS)
+        rows = getattr(client, kind)
+        if rows:
+            rows.append(row)
+        else:
+            setattr(client, kind, [row])
         return True
 
     def enter(self, report: Report, now: int) -> int:
         """Let them go in; returns how many observations that are."""
         before = self._room.observations
+        head = msgspec.structs.replace(report, clients=[], drops={}, sources=[], pods=[], hops=[])
         for key, client in self._by_key.items():
-            alone = msgspec.structs.replace(report, clients=[client], drops={}, sources=[], pods=[], hops=[])
-            self._room.put(key, Waiting(self._since or now, alone))
+            self._room.put(key, Waiting(self._since or now, head, client))
         self._by_key.clear()
         self.some = False
         return self._room.observations - before

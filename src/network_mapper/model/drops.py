@@ -49,7 +49,7 @@ class Drop(enum.StrEnum):
     PACKET_COPY = ("packet_copy", Hop.CAPTURE, "packets", "was seen already, at another interface of the node")
     SYN_REPEATED = ("syn_repeated", Hop.CAPTURE, "packets", "a client that had no answer knocked again")
     ANSWER_REPEATED = ("answer_repeated", Hop.CAPTURE, "packets", "a connection's answer once more: a copy or repeated")
-    ANSWER_UNASKED = ("answer_unasked", Hop.CAPTURE, "packets", "answers a SYN that was not seen here a moment ago")
+    ANSWER_UNASKED = ("answer_unasked", Hop.CAPTURE, "packets", "answers no SYN that was seen here between these addresses")
     FILE_DAMAGED = ("file_damaged", Hop.CAPTURE, "files", "a capture file ended early or contradicted itself")
     LINK_UNKNOWN = ("link_unknown", Hop.CAPTURE, "packets", "a capture file has a link type that is not understood")
     DNS_MALFORMED = (

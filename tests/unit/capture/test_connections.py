@@ -1,10 +1,13 @@
 """TCP handshakes, from packets to observations."""
 
+from socket import inet_aton as inet
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packet_craft import NOW, Handshake
 
+from network_mapper.capture.connections import MAX_SILENT
 from network_mapper.capture.packets import PacketTracker
 from network_mapper.model import Drop, Kind
 
@@ -181,6 +184,38 @@ def test_a_port_scan_from_the_node_over_several_interfaces_is_not_merged(tracker
     for number in range(1, 21):
         tracker.feed(Handshake(NODE, (f"10.0.2.{number}", 80), isn=42, stamp=None).syn(), NOW, -number)
     assert len(tracker.flush(NOW)) == 20
+
+
+@pytest.mark.parametrize("server", [POD, SERVICE], ids=["one end", "both ends"])
+def test_a_masqueraded_syn_without_timestamps_is_its_clients_and_not_the_nodes(tracker, server):
+    shake = Handshake(CLIENT, SERVICE, stamp=None)
+    for delay in (0, 1000):
+        tracker.feed(shake.syn(), NOW + delay, 4)
+        tracker.feed(shake.syn(client=NODE, server=server), NOW + delay, -9)
+    tracker.feed(shake.syn_ack(client=NODE, server=server), NOW + 1001, 9)
+    tracker.feed(shake.syn_ack(), NOW + 1001, -4)
+    (seen,) = tracker.flush(NOW + 1001)
+    assert (seen.kind, seen.count, seen.client, seen.server) == (Kind.CONNECTIONS, 1, CLIENT[0], SERVICE[0])
+    assert (seen.answered_by, seen.answered_port) == (server if server != SERVICE else ("", 0))
+
+
+def test_a_masqueraded_port_scan_with_one_sequence_number_is_not_merged(tracker):
+    for number in range(1, 21):
+        shake = Handshake(CLIENT, (f"10.0.2.{number}", 80), isn=42, stamp=None)
+        tracker.feed(shake.syn(), NOW, 4)
+        tracker.feed(shake.syn(client=NODE), NOW, -9)
+    found = tracker.flush(NOW)
+    assert {(seen.client, seen.server, seen.count) for seen in found} == {
+        (CLIENT[0], f"10.0.2.{number}", 1) for number in range(1, 21)
+    }
+
+
+def test_what_the_node_itself_opens_a_moment_later_is_its_own(tracker):
+    tracker.feed(Handshake(CLIENT, SERVICE, stamp=None, isn=1).syn(), NOW, 4)
+    tracker.feed(Handshake(NODE, SERVICE, stamp=None, isn=2).syn(), NOW + 1, -9)
+    tracker.feed(Handshake(NODE, POD, stamp=None, isn=1).syn(), NOW + 1001, -9)
+    assert {seen.client for seen in tracker.flush(NOW + 1001)} == {CLIENT[0], NODE[0]}
+    assert len(tracker._connections._known) == 0
 
 
 def test_crafted_syns_with_one_timestamp_and_sequence_number_are_not_merged(tracker):
@@ -377,7 +412,24 @@ def test_nothing_stays_when_all_connections_are_old(tracker, stamped):
     assert not table._untimed
     assert not table._recent
     assert not table._waiting
-    assert not table._silent | table._silent_before
+    assert not table._silent
+    assert not table._silent_before
+
+
+@pytest.mark.parametrize("tap", [0, 7], ids=["one client", "one interface"])
+def test_a_port_scan_does_not_make_the_repetitions_of_others_new_attempts(tracker, tap):
+    knocking = Handshake(CLIENT, POD, isn=1, stamp=1)
+    tracker.feed(knocking.syn(), NOW, 4)
+    counted = [seen.client for seen in tracker.drain(NOW + 4001)]
+    for n in range(3 * MAX_SILENT):
+        client = "10.0.9.9" if not tap else f"203.0.{n >> 8}.{n & 255}"
+        number = (n + 9).to_bytes(4, "big")
+        flow = inet(client) + inet("10.8.0.1") + number + number
+        tracker._connections.syn(flow, b"", NOW + 4002 + n // 10, tap)
+    counted += [seen.client for seen in tracker.drain(NOW + 12_000)]
+    tracker.feed(knocking.syn(stamp=7001), NOW + 12_001, 4)
+    counted += [seen.client for seen in tracker.drain(NOW + 20_000)]
+    assert counted.count(CLIENT[0]) == 1
 
 
 def test_a_clock_that_is_set_back_does_not_hold_connections(tracker):

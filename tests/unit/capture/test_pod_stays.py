@@ -78,6 +78,20 @@ def test_where_one_may_have_gone_when_the_next_had_come_it_is_nobodys(stays):
     assert stays.owner(ADDRESS, T + 100, T + 400) is None
 
 
+STATIC = PodRef("kube-system", "dns-node1", "6576683a93d91d8e2119df2c2755f2f1")
+
+
+def test_a_pod_that_the_api_knows_by_another_uid_is_not_told_of(stays):
+    stays.begin(STATIC, (ADDRESS,), 0, T)
+    assert (stays.owner(ADDRESS, T, T), stays.take_news(T)) == (None, [])
+
+
+def test_but_where_it_is_nobody_else_owns_its_address(stays):
+    stays.begin(STATIC, (ADDRESS,), 0, T)
+    stays.begin(pod(), (ADDRESS,), 0, T)
+    assert stays.owner(ADDRESS, T, T) is None
+
+
 LOOKS = st.lists(st.integers(20, 200), min_size=5, max_size=60)
 TENURES = st.lists(st.tuples(st.integers(0, 600), st.integers(201, 3000)), min_size=1, max_size=12)
 
@@ -111,7 +125,7 @@ def test_what_is_said_is_true_and_what_was_seen_on_both_sides_is_said(steps, ten
         others = {each for start, end, each in truth if start <= last and end >= first} - {who}
         assert who is None or not others
         for each, times in seen.items():
-            if times[0] <= first and last <= times[-1]:
+            if times[0] < first and last < times[-1]:  # at a look itself, the one before or after may be there
                 assert who == each
 
 

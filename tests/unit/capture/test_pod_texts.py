@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from network_mapper.capture.podaddresses import LONGEST_TABLE, addresses
-from network_mapper.capture.podfolders import pod_of_folder
+from network_mapper.capture.podfolders import PodFolders, pod_of_folder
 from network_mapper.capture.podgroups import memberships
 from network_mapper.model import PodRef
 
@@ -204,3 +204,54 @@ def test_nothing_that_may_be_read_is_an_error(text, other, third):
 def test_no_folders_name_is_an_error(name):
     pod = pod_of_folder(name)
     assert pod is None or f"{pod.namespace}_{pod.name}_{pod.uid}" == name
+
+
+class TestFolders:
+    @pytest.fixture
+    def looks(self, tmp_path, monkeypatch):
+        """Makes a folder of folders that was last changed at a second; returns it and how often it was read."""
+        import os
+
+        read = []
+        real = os.scandir
+        monkeypatch.setattr(os, "scandir", lambda path: read.append(path) or real(path))
+
+        def make(name: str, changed: float) -> None:
+            (tmp_path / f"shop_{name}_uid-{name}").mkdir()
+            os.utime(tmp_path, ns=(0, round(changed * 1e9)))
+
+        return tmp_path, make, read
+
+    def test_one_that_has_not_changed_is_read_once(self, looks):
+        path, make, read = looks
+        folders = PodFolders(str(path), clock=lambda: 100 * 10**9)
+        make("a", changed=1)
+        assert [folders.look(), folders.look(), folders.look()] == [{"uid-a"}, set(), set()]
+        assert len(read) == 1
+
+    def test_one_that_changed_a_moment_ago_is_read_again(self, looks):
+        path, make, _ = looks
+        folders = PodFolders(str(path), clock=lambda: 10**9 + 10**7)
+        make("a", changed=1)
+        folders.look()
+        make("b", changed=1)
+        assert folders.look() == {"uid-b"}
+
+    def test_what_is_gone_is_forgotten_and_what_comes_back_is_new(self, looks):
+        path, make, _ = looks
+        folders = PodFolders(str(path), clock=lambda: 100 * 10**9)
+        for name, changed in (("a", 1), ("b", 2)):
+            make(name, changed)
+        folders.look()
+        (path / "shop_a_uid-a").rename(path / "elsewhere")
+        assert (folders.look(), set(folders.names)) == (set(), {"uid-b"})
+        (path / "elsewhere").rename(path / "shop_a_uid-a")
+        assert folders.look() == {"uid-a"}
+
+    def test_more_than_may_be_are_left_out_and_counted(self, looks):
+        path, make, _ = looks
+        folders = PodFolders(str(path), most=2)
+        for name in "abcde":
+            make(name, changed=1)
+        folders.look()
+        assert (len(folders.names), folders.left_out) == (2, 3)

@@ -204,9 +204,7 @@ def take(taker, change, present):
             ref = PodRef("shop", change.name, change.uid)
             taker.sight(change.node, PodSighting(ref, (change.address,), first, last), change.ahead)
         else:
-            told = last - change.ahead
-            seen = Glimpse(change.uid, change.name, change.address, change.node, first, last + 1, told)
-            taker.sight(seen, change.ahead)
+            taker.sight(Glimpse(change.uid, change.name, change.address, change.node, first, last + 1), change.ahead)
 
 
 def moment(second):

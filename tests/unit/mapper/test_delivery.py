@@ -1,4 +1,4 @@
-"""Exactly once in effect, edge by edge: while the mapper is killed again and again, answers are cut, the disk is full."""
+"""Exactly once in effect, edge by edge: through kills at any moment, answers that are cut, and a full disk."""
 
 from __future__ import annotations
 

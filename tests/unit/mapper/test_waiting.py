@@ -357,4 +357,5 @@ def test_what_waits_is_one_clients_and_nothing_else_of_its_report(apply, state):
     sent.drops, sent.sources = {"ring_overflow": 3}, [SourceState("ring", 9, 9)]
     apply(sent)
     (_, waits) = state._merger.room.everything()
-    assert waits == Waiting(NOW, msgspec.structs.replace(sent, clients=[client], drops={}, sources=[]))
+    assert (waits.since, waits.clients) == (NOW, [client])
+    assert waits.report == msgspec.structs.replace(sent, clients=[client], drops={}, sources=[])

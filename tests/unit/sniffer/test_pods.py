@@ -56,6 +56,20 @@ def test_a_report_says_which_pod_a_client_is_and_which_pods_there_are(sniffer, m
 
 
 @needs_linux
+def test_another_mapper_is_told_of_all_pods_again(sniffer, mapper, node, logs):
+    node.clients(20, 3)
+    become_a_pod(node, 20)
+    process = sniffer(pods_dir=str(logs), heartbeat_interval=0.2)
+    mapper.wait_for(lambda: told_by(mapper))
+    before = len(mapper.accepted)
+    mapper.store = "map-2"
+    mapper.wait_for(lambda: any(report.pods for report in mapper.reports()[before + 1 :]))
+    process.terminate()
+    process.end()
+    assert {told.pod for told in told_by(mapper)} == {CART}
+
+
+@needs_linux
 def test_without_the_folder_clients_are_addresses(sniffer, mapper, node, tmp_path):
     node.clients(20, 3)
     become_a_pod(node, 20)
