@@ -116,7 +116,7 @@ def measure_past(gone: int) -> dict[str, Any]:
     for number in range(gone, 2 * gone):
         _come_and_go(index, number, gone)
     spent = time.process_time() - begin
-    draw = random.Random(1)  # noqa: S311  a benchmark
+    draw = random.Random(1)
     asked = [
         (_past_address(n), _born(n) + draw.randrange(1000)) for n in draw.choices(range(gone, 2 * gone), k=100_000)
     ]

@@ -87,6 +87,12 @@ def test_an_address_that_two_pods_had_is_two_clients():
     assert found == {(A, T), (None, T + 3000), (B, T + 5000), (B, T + 6500)}
 
 
+def test_a_span_that_reaches_beyond_an_owner_is_nobodys():
+    fold = Fold(owner=Owners(("10.0.0.1", A, T, T + 500)))
+    fold.add([seen(T), seen(T + 900)])
+    assert [client.pod for client in fold.take(0).clients] == [None]
+
+
 def test_whose_an_address_is_is_asked_once_where_it_was_one_pod_throughout():
     owners = Owners(("10.0.0.1", A, T, T + 60_000))
     fold = Fold(owner=owners)

@@ -421,14 +421,15 @@ def test_a_port_scan_does_not_make_the_repetitions_of_others_new_attempts(tracke
     knocking = Handshake(CLIENT, POD, isn=1, stamp=1)
     tracker.feed(knocking.syn(), NOW, 4)
     counted = [seen.client for seen in tracker.drain(NOW + 4001)]
-    for n in range(3 * MAX_SILENT):
+    for n in range(4 * MAX_SILENT):
         client = "10.0.9.9" if not tap else f"203.0.{n >> 8}.{n & 255}"
         number = (n + 9).to_bytes(4, "big")
         flow = inet(client) + inet("10.8.0.1") + number + number
-        tracker._connections.syn(flow, b"", NOW + 4002 + n // 10, tap)
-    counted += [seen.client for seen in tracker.drain(NOW + 12_000)]
-    tracker.feed(knocking.syn(stamp=7001), NOW + 12_001, 4)
-    counted += [seen.client for seen in tracker.drain(NOW + 20_000)]
+        when = NOW + 4002 + n * 5000 // MAX_SILENT
+        tracker._connections.syn(flow, b"", when, tap)
+    counted += [seen.client for seen in tracker.drain(NOW + 30_000)]
+    tracker.feed(knocking.syn(stamp=7001), NOW + 31_001, 4)
+    counted += [seen.client for seen in tracker.drain(NOW + 40_000)]
     assert counted.count(CLIENT[0]) == 1
 
 
