@@ -50,7 +50,6 @@ CHARTS_OWN = {
         "node": "the name of the node that the pod is on",
         "capture": "`sniffer.capture`, from which its capabilities follow",
         "proc_dir": "the node's /proc is mounted at /host/proc",
-        "pods_dir": "`sniffer.podsDir` is mounted at /var/log/pods",
         "health_port": "`sniffer.healthPort`",
         "metrics_port": "`sniffer.metricsPort`",
         "replay_patience": "it is for capture files",

@@ -158,34 +158,16 @@ def test_sniffers_have_what_their_way_of_watching_takes_and_no_more(helm, captur
     assert environment(found, "DaemonSet")["NETWORK_MAPPER_CAPTURE"] == capture
 
 
-def test_sniffers_are_on_the_nodes_network_and_read_nothing_but_proc_and_the_pods_folder(default):
+def test_sniffers_are_on_the_nodes_network_and_read_nothing_but_proc(default):
     spec = pod(default, "DaemonSet")
     assert spec["hostNetwork"] is True
     assert spec["dnsPolicy"] == "ClusterFirstWithHostNet"
     assert not {"hostPID", "hostIPC"} & spec.keys()
     assert spec["automountServiceAccountToken"] is False
-    assert [volume["hostPath"]["path"] for volume in spec["volumes"]] == ["/proc", "/var/log/pods"]
-    mounts = container(default, "DaemonSet")["volumeMounts"]
-    assert [(mount["mountPath"], mount["readOnly"]) for mount in mounts] == [
-        ("/host/proc", True),
-        ("/var/log/pods", True),
-    ]
-    assert [mount["name"] for mount in mounts] == [volume["name"] for volume in spec["volumes"]]
+    assert [volume["hostPath"]["path"] for volume in spec["volumes"]] == ["/proc"]
+    (mount,) = container(default, "DaemonSet")["volumeMounts"]
+    assert (mount["mountPath"], mount["readOnly"]) == ("/host/proc", True)
     assert environment(default, "DaemonSet")["NETWORK_MAPPER_PROC_DIR"] == "/host/proc"
-    assert environment(default, "DaemonSet")["NETWORK_MAPPER_PODS_DIR"] == "/var/log/pods"
-
-
-def test_the_pods_folder_may_be_elsewhere_on_the_node(helm):
-    found = helm.objects("--set", "sniffer.podsDir=/data/pods")
-    assert pod(found, "DaemonSet")["volumes"][1]["hostPath"] == {"path": "/data/pods", "type": "DirectoryOrCreate"}
-    assert container(found, "DaemonSet")["volumeMounts"][1]["mountPath"] == "/var/log/pods"
-
-
-def test_without_a_pods_folder_none_is_mounted_and_sniffers_look_for_none(helm):
-    found = helm.objects("--set", "sniffer.podsDir=")
-    assert [volume["name"] for volume in pod(found, "DaemonSet")["volumes"]] == ["host-proc"]
-    assert [mount["name"] for mount in container(found, "DaemonSet")["volumeMounts"]] == ["host-proc"]
-    assert environment(found, "DaemonSet")["NETWORK_MAPPER_PODS_DIR"] == ""
 
 
 def test_sniffers_run_on_every_linux_node(default):

@@ -11,7 +11,6 @@ import time
 
 import dns.message
 import pytest
-from balance import imbalances
 from packet_craft import answer, question
 
 from network_mapper.capture.ring import BLOCK_SIZE, RingSource
@@ -143,13 +142,6 @@ def now():
     return time.time_ns() // 1_000_000
 
 
-def drops(source):
-    """Reasons of what was dropped, other than as copies and repetitions; the balance sheet must balance."""
-    stats = source.stats()
-    assert imbalances(stats.hops, stats.drops) == []
-    return set(stats.drops) - {Drop.PACKET_COPY, Drop.SYN_REPEATED, Drop.ANSWER_REPEATED, Drop.DNS_COPY}
-
-
 def collect(source):
     """Read until no more packets come."""
     while select.select([source], [], [], 0.4)[0]:
@@ -174,7 +166,7 @@ def test_every_connection_counts_once_though_three_interfaces_see_it(ring, index
         (client, server, 8080, index["veth-c"])
     }
     assert ring.stats().seen >= 50 * 2 * 3
-    assert not drops(ring)
+    assert not ring.stats().drops
 
 
 def test_a_process_of_the_node_is_told_by_its_tap(ring, index):
@@ -236,7 +228,7 @@ def test_a_dns_exchange_is_one_lookup(ring, index, address):
     (seen,) = collect(ring)
     assert (seen.kind, seen.count, seen.client) == (Kind.LOOKUPS, 1, CLIENT_IP6 if ":" in address else CLIENT_IP)
     assert (seen.server, seen.addresses, seen.tap) == (NAME[:-1], ("10.96.0.1",), index["veth-c"])
-    assert not drops(ring)
+    assert not ring.stats().drops
 
 
 def test_a_forged_answer_makes_nothing(ring):
@@ -244,7 +236,7 @@ def test_a_forged_answer_makes_nothing(ring):
     with datagrams(CLIENT, 40000), datagrams(SERVER, 53) as forger:
         forger.sendto(told.to_wire(), (CLIENT_IP, 40000))
         assert collect(ring) == []
-    assert drops(ring) == {Drop.DNS_UNASKED}
+    assert set(ring.stats().drops) == {Drop.DNS_UNASKED}
 
 
 @pytest.mark.parametrize("size", [1, 100], ids=["one segment", "many segments"])
@@ -263,7 +255,7 @@ def test_a_dns_exchange_over_tcp_is_one_lookup(ring, size):
                 accepted.sendall(data[begin : begin + 300])
             lookups = [seen for seen in collect(ring) if seen.kind == Kind.LOOKUPS]
     assert [(seen.protocol, seen.count, len(seen.addresses)) for seen in lookups] == [("tcp", 1, size)]
-    assert not drops(ring)
+    assert not ring.stats().drops
 
 
 def test_what_goes_over_an_open_connection_does_not_reach_the_ring(node):
@@ -286,39 +278,6 @@ def test_what_came_a_moment_before_the_end_is_handed_over(node):
         connect(CLIENT, SERVER_IP, 8080, 3)
     now = time.time_ns() // 1_000_000
     assert [(seen.kind, seen.count) for seen in ring.flush(now)] == [(Kind.CONNECTIONS, 3)]
-    ring.close()
-
-
-def test_what_the_kernel_counted_is_what_was_read_at_the_end(node):
-    ring = netns.call(NODE, RingSource)
-    with listen(SERVER, 8080):
-        connect(CLIENT, SERVER_IP, 8080, 30)
-    unread = {hop.hop: hop for hop in ring.stats().hops}["kernel"]
-    assert (unread.passed, unread.held) == (0, unread.seen)
-    ring.flush(now())
-    assert not drops(ring)
-    found = {(hop.hop, hop.unit): hop for hop in ring.stats().hops}
-    ring.close()
-    assert (
-        found["kernel", "packets"].seen
-        == found["kernel", "packets"].passed
-        == found["capture", "packets"].seen
-        >= 30 * 6
-    )
-    assert {hop.held for hop in found.values()} == {0}
-
-
-def test_what_was_read_is_settled_and_what_may_be_in_the_ring_is_not(node):
-    ring = netns.call(NODE, RingSource)
-    began = now()
-    ring.drain(began)
-    assert began - 1000 < ring.settled(began) < began
-    with listen(SERVER, 8080):
-        connect(CLIENT, SERVER_IP, 8080, 3)
-    made = now()
-    collect(ring)
-    ring.drain(made + 5000)
-    assert ring.settled(made + 5000) > made
     ring.close()
 
 

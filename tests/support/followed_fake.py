@@ -19,11 +19,11 @@ class Recorder:
         self.deleted: list[tuple[str, str, str, int]] = []
         self.applied = 0
 
-    def apply(self, kind, item, **_):
+    def apply(self, kind, item):
         self.applied += 1
         self.objects[kind, item.metadata.namespace or "", item.metadata.name] = item
 
-    def delete(self, kind, namespace, name, *, at, since=None):  # noqa: ARG002  a sink's signature
+    def delete(self, kind, namespace, name, *, at):
         del self.objects[kind, namespace, name]
         self.deleted.append((kind, namespace, name, at))
 

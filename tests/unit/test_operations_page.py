@@ -21,7 +21,6 @@ from network_mapper.mapper.metrics import Metrics
 from network_mapper.mapper.model_metrics import ModelCounters
 from network_mapper.mapper.state import State
 from network_mapper.model import Drop
-from network_mapper.sniffer.pods import Pods
 from network_mapper.wire import api
 
 ROOT = Path(__file__).parents[2]
@@ -55,9 +54,7 @@ def metrics():
     """Every metric's name."""
     state = State(Index("cluster.local"), max_edges=1)
     mapper = Metrics(state, ModelCounters(), Followed(), lambda: 0).text().decode()
-    prefix = "network_mapper_sniffer"
-    reporter = Reporter(Fold(), node="n", agent="a", started=0)
-    sniffer = exposition([*of_reporter(reporter, prefix, "1"), *Pods(None).metrics(prefix)])
+    sniffer = exposition(of_reporter(Reporter(Fold(), node="n", agent="a", started=0), "network_mapper_sniffer", "1"))
     names = re.findall(r"^# TYPE (\S+)", mapper + sniffer.decode(), re.MULTILINE)
     return set(names)
 

@@ -13,9 +13,7 @@ from network_mapper.wire.report import JSON, MSGPACK, PATH, Receipt
 ABSENT: Final = frozenset({404, 405})
 """Statuses of a path that has nothing behind it."""
 
-_FINAL = frozenset({400, 413, 415, 422})
-"""Statuses with which a mapper says that it will never take what it read. What else goes wrong on the way, as with a
-proxy whose mapper is being replaced, passes: nothing is given up for it."""
+_TRANSIENT = frozenset({408, 425, 429})
 _LONGEST_RETRY_AFTER = 300_000
 _SHORTEST_RETRY_AFTER = 100
 _NATIVE_HEADERS = {"Content-Type": MSGPACK, "Accept": MSGPACK}
@@ -54,7 +52,7 @@ def verdict_of(status: int) -> Verdict:
         return Verdict.TAKEN
     if status in ABSENT:
         return Verdict.NO_DOOR
-    return Verdict.REFUSED if status in _FINAL else Verdict.LATER
+    return Verdict.REFUSED if 400 <= status < 500 and status not in _TRANSIENT else Verdict.LATER
 
 
 def receipt_of(status: int, headers: dict[str, str], body: bytes) -> Receipt | None:

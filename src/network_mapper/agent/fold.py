@@ -1,14 +1,11 @@
 """Folds observations until they are reported, and decides when that is.
 
 A node sees the same few edges thousands of times a second; a report should carry each once. What is new is due at once,
-because somebody watches the map. What only repeats is held for a few seconds, because nothing but its count changes;
-for no longer, because a sniffer that is killed takes it along. Every key counts as new again when the mapper has
-forgotten (`forget`).
+because somebody watches the map. What only repeats is due half a minute after it was last reported, because nothing but
+its count changes. Every key counts as new again when the mapper has forgotten (`forget`).
 
-What waits while no mapper answers is bounded by how many different edges there are, not by how long that lasts: a key
-has a few dozen spans at most, whose oldest become coarser (`agent.spans`). One client, and the clients behind one
-interface, have a share of the room, so that a port scan takes none from its neighbours. What finds no room is counted
-by its events and nothing else is lost: `account` balances at any moment.
+Nothing is lost on the way but what `drops` counts: the sum of counts added is the sum taken, plus what waits, plus
+`Drop.FOLD_FULL`.
 """
 
 from __future__ import annotations
@@ -16,84 +13,90 @@ from __future__ import annotations
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
-from network_mapper.agent.account import Account
-from network_mapper.agent.batch import make_batch
+import msgspec
+
 from network_mapper.agent.spans import Spans, split
-from network_mapper.model import Drop, Hop
-from network_mapper.model.shares import Excess, Shares
+from network_mapper.model import Drop, Kind, Tally
+from network_mapper.wire.report import Client, Flow, Lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from network_mapper.agent.batch import Batch, Key, Owner, Taken
+    from network_mapper.agent.spans import Span
     from network_mapper.model import Observation
 
+Key = tuple[str, int, Kind, str, int, str, str, int]
+"""Client, tap, kind, server, port, protocol, answered_by, answered_port."""
+
+_Taken = tuple[Key, "list[Span]", tuple[str, ...]]
+
 _MOST_ADDRESSES = 8
-_MOST_SPANS = 64
-"""Of one key. When there are more they become half as many: those of the last minutes stay as they are."""
-_MANY_SPANS = _MOST_SPANS // 2
-"""A key with as many is due, whatever it is held for."""
-_KNOWN = 60_000
-"""Milliseconds for which a key that was told is known: longer than it is held, because what comes back every half
-minute need not have a report of its own."""
+_MANY_SPANS = 32
+
+
+class Batch(msgspec.Struct):
+    """Rows taken for one report.
+
+    Attributes:
+        base: Milliseconds since the epoch that the rows' times are relative to: the earliest of them.
+        clients: The rows, one entry per (client, tap).
+        rows: How many rows there are.
+        events: The sum of their counts.
+    """
+
+    base: int
+    clients: list[Client]
+    rows: int
+    events: int
 
 
 class _Entry(Spans):
-    """What waits for one key. One object and not two, because there is one per edge."""
+    """What waits for one key, perhaps nothing yet. One object and not two, because there is one per edge."""
 
-    __slots__ = ("addresses", "doubtful")
+    __slots__ = ("addresses", "doubtful", "told_at")
 
     def __init__(self) -> None:
         super().__init__()
         self.addresses: tuple[str, ...] = ()
         self.doubtful = False
+        self.told_at = 0
 
 
 class Fold:
     """Observations that wait for a report. Not for several threads at once.
 
-    A key of which something waits is due, or it is held because it was told a moment ago. Times called `now` are
-    milliseconds of any clock, as long as it is always the same one; observations carry the wall clock's.
-
-    Attributes:
-        account: Observations that came, were taken for a report, wait, or were dropped.
-        excess: Who took more than a fair share.
+    A key is either due, or it was told within the last `repeat_interval`, or it is not remembered: one that was told
+    longer ago and comes again is due at once, like a new one.
 
     Args:
-        repeat_interval: Seconds for which a key that only repeats is held.
-        most_keys: Keys that may wait at once, in fair shares. What is only remembered as told makes room for them.
-        most_spans: Spans that may wait at once, over all keys, before all of them become coarser.
-        owner: Tells which pod certainly had an address from a first to a last moment, milliseconds since the epoch.
-            Asked when rows are taken: first for all of a client's rows together, then one by one.
+        repeat_interval: Seconds after which a key that only repeats is reported again.
+        most_keys: Keys that may wait at once.
+        most_spans: Spans that may wait at once, over all keys.
+        most_told: Keys that are remembered as told; beyond it those told longest ago are forgotten.
     """
 
     def __init__(
         self,
-        repeat_interval: float = 5.0,
-        most_keys: int = 32_768,
-        most_spans: int = 98_304,
-        owner: Owner | None = None,
+        repeat_interval: float = 30.0,
+        most_keys: int = 65_536,
+        most_spans: int = 262_144,
+        most_told: int = 65_536,
     ) -> None:
-        self.account = Account(Hop.FOLD, "observations")
-        self.excess: Excess[str] = Excess()
         self._repeat = round(repeat_interval * 1000)
-        self._known_for = max(_KNOWN, self._repeat)
         self._most_keys = most_keys
-        self._most_spans = max(most_spans, most_keys)
-        self._shares: Shares[str] = Shares(most_keys)
-        self._owner = owner
+        self._most_spans = most_spans
+        self._most_told = most_told
         self._due: dict[Key, _Entry] = {}
-        self._held: dict[Key, _Entry] = {}
-        self._held_since: int | None = None
-        self._told: dict[Key, int] = {}
-        """When a key of which nothing waits was told; in that order."""
+        self._told: dict[Key, _Entry] = {}
+        """In the order in which they were told; an entry holds what was seen since."""
+        self._keys = 0
         self._spans = 0
-        self._tight = False
+        self.drops = Tally()
 
     @property
     def keys(self) -> int:
         """Keys of which something waits."""
-        return len(self._due) + len(self._held)
+        return self._keys
 
     @property
     def spans(self) -> int:
@@ -102,23 +105,18 @@ class Fold:
 
     @property
     def told(self) -> int:
-        """Keys of which nothing waits, and that are remembered as told."""
+        """Keys that are remembered as told."""
         return len(self._told)
 
     def crowded(self) -> bool:
-        """Whether half of some room is taken, so that somebody who can wait should."""
-        return self._tight or self.keys * 2 > self._most_keys or self._spans * 2 > self._most_spans
-
-    def oldest(self) -> int | None:
-        """Time of the earliest event that waits; None when nothing does."""
-        return min((entry.first for entries in (self._due, self._held) for entry in entries.values()), default=None)
+        """Whether half of the room is taken, so that somebody who can wait should."""
+        return self._keys * 2 > self._most_keys or self._spans * 2 > self._most_spans
 
     def add(self, observations: Iterable[Observation]) -> None:
-        """Fold observations in."""
+        """Fold observations in; what finds no room is counted as `Drop.FOLD_FULL`, by its count."""
         for seen in observations:
             if seen.count < 1:
                 continue
-            self.account.take(seen.count)
             key = (
                 seen.client,
                 seen.tap,
@@ -129,59 +127,27 @@ class Fold:
                 seen.answered_by,
                 seen.answered_port,
             )
-            entry = self._due.get(key) or self._held.get(key) or self._begin(key, seen.count)
-            if entry is None:
-                continue
-            before = len(entry)
+            entry = self._due.get(key) or self._told.get(key)
             for span in split(seen.count, seen.first, seen.last):
+                if not self._has_room(entry, span):
+                    self.drops.add(Drop.FOLD_FULL, span[0])
+                    continue
+                if entry is None:
+                    entry = self._due[key] = _Entry()
+                before = len(entry)
                 entry.add(*span)
-            if len(entry) != before:
+                self._keys += not before
                 self._spans += len(entry) - before
-                self._watch_room(key, entry)
-            if seen.addresses and entry.addresses != seen.addresses:
-                entry.addresses = _union(entry.addresses, seen.addresses)
+            if entry:
+                if seen.addresses and entry.addresses != seen.addresses:
+                    entry.addresses = _union(entry.addresses, seen.addresses)
+                if len(entry) >= _MANY_SPANS and self._told.pop(key, None) is not None:
+                    self._due[key] = entry
 
-    def _begin(self, key: Key, count: int) -> _Entry | None:
-        """The entry of a key of which nothing waits yet; None where there is no room, which is counted."""
-        client, tap = key[:2]
-        greedy = self._shares.full(client, tap)
-        if greedy is not None:
-            self.account.drop(Drop.FOLD_CLIENT_FULL, count)
-            self.excess.add(greedy, Drop.FOLD_CLIENT_FULL, count)
-            return None
-        if self.keys >= self._most_keys:
-            self.account.drop(Drop.FOLD_FULL, count)
-            return None
-        if self._shares.add(client, tap) * 2 > self._shares.client_share:
-            self._tight = True
-        entry = _Entry()
-        known = self._told.pop(key, None) is not None
-        (self._held if known else self._due)[key] = entry
-        self._remember_less()
-        return entry
-
-    def _remember_less(self) -> None:
-        """Forget keys that were told longest ago, where there are more keys than may be."""
-        excess = self.keys + len(self._told) - self._most_keys
-        for key in list(islice(self._told, max(0, excess))):
-            del self._told[key]
-
-    def _watch_room(self, key: Key, entry: _Entry) -> None:
-        """Make a key due that has many spans, and coarser what has too many."""
-        if len(entry) >= _MANY_SPANS:
-            self._tight = True
-            if self._held.pop(key, None) is not None:
-                self._due[key] = entry
-        if len(entry) > _MOST_SPANS:
-            self._coarsen(entry, _MOST_SPANS // 2)
-        while self._spans > self._most_spans:
-            for each in (*self._due.values(), *self._held.values()):
-                self._coarsen(each, max(1, len(each) // 2))
-
-    def _coarsen(self, entry: _Entry, most: int) -> None:
-        self._spans -= len(entry)
-        entry.coarsen(most)
-        self._spans += len(entry)
+    def _has_room(self, entry: _Entry | None, span: Span) -> bool:
+        if entry:
+            return self._spans < self._most_spans or entry.joins(span[1])
+        return self._keys < self._most_keys and self._spans < self._most_spans
 
     def has_due(self, now: int) -> bool:
         """Whether `take` would return rows."""
@@ -189,21 +155,19 @@ class Fold:
         return bool(self._due)
 
     def _expire(self, now: int) -> None:
-        """Make due what was held for long enough, and forget what was told too long ago."""
-        if self._held:
-            if self._held_since is None or now < self._held_since:
-                self._held_since = now
-            if now - self._held_since >= self._repeat:
-                self.flush()
-        limit = now - self._known_for
-        for key in list(takewhile(lambda key: self._told[key] <= limit, self._told)):
-            del self._told[key]
+        """Forget what was told too long ago; what was seen of it since is due."""
+        limit = now - self._repeat
+        self._forget(list(takewhile(lambda key: self._told[key].told_at <= limit, self._told)))
+
+    def _forget(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            entry = self._told.pop(key)
+            if entry:
+                self._due[key] = entry
 
     def flush(self) -> None:
         """Make everything due."""
-        self._due.update(self._held)
-        self._held.clear()
-        self._held_since = None
+        self._forget([key for key, entry in self._told.items() if entry])
 
     def forget(self) -> None:
         """Let every key count as new again: the mapper does not know what it was told.
@@ -211,8 +175,7 @@ class Fold:
         After a reset the mapper drops what was seen before it, and that may be all that waits for a key. So telling
         what waits now does not make a key known; it is new once more when it is seen again.
         """
-        self.flush()
-        self._told.clear()
+        self._forget(list(self._told))
         for entry in self._due.values():
             entry.doubtful = True
 
@@ -220,14 +183,14 @@ class Fold:
         """Remove what is due.
 
         Args:
-            now: The fold's time.
+            now: Milliseconds of any clock, as long as it is always the same one.
             limit: Most rows to take; the rest stays due.
 
         Returns:
             None when nothing is due.
         """
         self._expire(now)
-        taken: list[Taken] = []
+        taken: list[_Taken] = []
         room = limit
         for key, entry in self._due.items():
             if room <= 0:
@@ -239,16 +202,45 @@ class Fold:
             return None
         self._spans -= limit - room
         for key, _, _ in taken:
-            if not self._due[key]:
-                entry = self._due.pop(key)
-                self._shares.remove(*key[:2])
+            entry = self._due[key]
+            if not entry:
+                del self._due[key]
+                self._keys -= 1
                 if not entry.doubtful:
-                    self._told[key] = now
-        self._tight = self._tight and bool(self._due)
-        batch = make_batch(taken, self._owner)
-        self.account.give(batch.events)
-        return batch
+                    entry.told_at, entry.addresses = now, ()
+                    self._told[key] = entry
+        excess = len(self._told) - self._most_told
+        if excess > 0:
+            self._forget(list(islice(self._told, excess)))
+        return _batch(taken)
 
 
 def _union(known: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*known, *more)))[:_MOST_ADDRESSES]
+
+
+def _batch(taken: list[_Taken]) -> Batch:
+    base = min(spans[0][1] for _, spans, _ in taken)
+    clients: dict[tuple[str, int], Client] = {}
+    rows = events = 0
+    for key, spans, addresses in taken:
+        address, tap, kind, server, port, protocol, answered_by, answered_port = key
+        client = clients.get((address, tap))
+        if client is None:
+            client = clients[address, tap] = Client(address, tap)
+        rows += len(spans)
+        for count, first, last in spans:
+            events += count
+            start, end = first - base, last - base
+            if kind is Kind.LOOKUPS:
+                client.lookups.append(Lookup(server, count, start, end, addresses))
+            else:
+                flow = Flow(server, port, protocol, count, start, end, answered_by, answered_port)
+                _flows(client, kind).append(flow)
+    return Batch(base, list(clients.values()), rows, events)
+
+
+def _flows(client: Client, kind: Kind) -> list[Flow]:
+    if kind is Kind.CONNECTIONS:
+        return client.connections
+    return client.attempts if kind is Kind.ATTEMPTS else client.sockets

@@ -48,14 +48,12 @@ class Mutation(msgspec.Struct):
         operation: Its name, and the field of its answer.
         body: What is sent, the same each time.
         rows: How many rows of ours are in it.
-        events: The sum of their counts.
         lists: Which lists of a client they come from.
     """
 
     operation: str
     body: bytes
     rows: int
-    events: int
     lists: tuple[str, ...]
 
     def request(self) -> Request:
@@ -131,7 +129,7 @@ def mutations_of(report: Report) -> list[Mutation]:
     """
     made = []
     for operation, argument, lists in _MUTATIONS:
-        rows = events = 0
+        rows = 0
         sources = []
         for client in report.clients:
             address, hostname = _source(client)
@@ -139,12 +137,11 @@ def mutations_of(report: Report) -> list[Mutation]:
             destinations = [destination for _, each in told for destination in each]
             if address and destinations:
                 rows += sum(1 for _, each in told if each)
-                events += sum(row.count for row, each in told if each)
                 sources.append(_Source(address, hostname, destinations))
         if rows:
             query = f"mutation {operation}($results: {argument}!) {{ {operation}(results: $results) }}"
             body = {"query": query, "operationName": operation, "variables": {"results": {"results": sources}}}
-            made.append(Mutation(operation, msgspec.json.encode(body), rows, events, lists))
+            made.append(Mutation(operation, msgspec.json.encode(body), rows, lists))
     return made
 
 

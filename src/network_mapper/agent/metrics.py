@@ -83,7 +83,6 @@ def of_reporter(reporter: Reporter, prefix: str, version: str) -> list[Metric]:
                 for reason, count in sorted(reporter.drops.items())
             ],
         ),
-        *_balance(reporter, prefix),
         Metric(
             f"{prefix}_wire",
             "gauge",
@@ -109,35 +108,4 @@ def of_reporter(reporter: Reporter, prefix: str, version: str) -> list[Metric]:
         one("fold_keys", "gauge", "Different edges that wait to be reported.", fold.keys),
         one("fold_spans", "gauge", "Spans of these edges; each will be a row.", fold.spans),
         one("fold_told_keys", "gauge", "Edges that are remembered as reported lately.", fold.told),
-    ]
-
-
-def _balance(reporter: Reporter, prefix: str) -> list[Metric]:
-    """The balance sheet: for each hop and unit seen = passed + held + what `drops_total` has under the same labels."""
-    hops = [({"hop": state.hop, "unit": state.unit}, state) for state in reporter.hops]
-    return [
-        Metric(
-            f"{prefix}_hop_seen_total",
-            "counter",
-            "What came in at a hop of the way to the mapper.",
-            [(labels, state.seen) for labels, state in hops],
-        ),
-        Metric(
-            f"{prefix}_hop_passed_total",
-            "counter",
-            "What a hop passed on to the next.",
-            [(labels, state.passed) for labels, state in hops],
-        ),
-        Metric(
-            f"{prefix}_hop_held",
-            "gauge",
-            "What a hop holds: seen, and neither passed on nor dropped yet.",
-            [(labels, state.held) for labels, state in hops],
-        ),
-        Metric(
-            f"{prefix}_excess",
-            "gauge",
-            "What was dropped of the few clients that went furthest beyond their share of a table; a lower bound.",
-            [({"client": each.client, "reason": each.reason}, each.count) for each in reporter.excess],
-        ),
     ]

@@ -20,12 +20,11 @@ import logging
 import os
 import random
 import time
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from network_mapper.agent import legacy
-from network_mapper.agent.account import Account
 from network_mapper.agent.exchange import (
     ABSENT,
     Request,
@@ -36,16 +35,14 @@ from network_mapper.agent.exchange import (
     retry_after,
     verdict_of,
 )
-from network_mapper.agent.sightings import Sightings
-from network_mapper.model import Drop, Hop, Tally
-from network_mapper.model.shares import interface
-from network_mapper.wire.report import Excess, HopState, Report, SourceState
+from network_mapper.model import Drop, Tally
+from network_mapper.wire.report import Report, SourceState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from network_mapper.agent.fold import Fold
-    from network_mapper.model import Observation, PodSighting
+    from network_mapper.model import Observation
     from network_mapper.wire.report import Receipt
 
 logger = logging.getLogger(__name__)
@@ -59,11 +56,6 @@ _CLOSING_DELAY = 250
 _HEALTH_INTERVAL = 30_000
 _KNOCK_INTERVAL = 300_000
 _QUOTED = 300
-_NO_REPORT_DOOR = "this URL has no report door"
-_NAMED = 8
-"""Clients that a report names for taking more than their share."""
-_MOST_NAMED = 64
-"""Likewise, that the log names in all."""
 
 Wire = Literal["auto", "native", "graphql"]
 
@@ -86,29 +78,11 @@ class Totals(msgspec.Struct):
     last_success: int = 0
 
 
-class SourceTotals(NamedTuple):
-    """What the sources have seen and dropped since the start: in total, hop by hop, and who took more than a share."""
-
-    sources: list[SourceState]
-    drops: Tally
-    hops: list[HopState] = []  # noqa: RUF012  never changed
-    excess: list[Excess] = []  # noqa: RUF012  likewise
-
-
 class _Frozen(msgspec.Struct):
-    """A report on its way: what nobody has answered for yet.
-
-    Attributes:
-        body: What is sent, the same each time.
-        rows: Rows in it.
-        events: The sum of their counts.
-        mutations: What is left of it to say in GraphQL.
-        shortened: Whether some of it was said in GraphQL, so that the body has rows too many.
-    """
+    """A report on its way: its bytes, rows nobody has answered for, and what is left of it to say in GraphQL."""
 
     body: bytes
     rows: int
-    events: int
     mutations: list[legacy.Mutation] = []
     shortened: bool = False
 
@@ -139,7 +113,6 @@ class Reporter:
         started: When watching began, milliseconds since the epoch.
         heartbeat_interval: Seconds of silence after which a heartbeat is due.
         on_forgotten: Called when the mapper turns out to know nothing of what it was told: another store, or a reset.
-        on_new_mapper: Called when another process answers than the one that was told of pods.
         wall: The wall clock.
         boot: Names this start; chosen at random.
         spread: Source of the back-off's jitter.
@@ -158,7 +131,6 @@ class Reporter:
         started: int,
         heartbeat_interval: float = 4.0,
         on_forgotten: Callable[[], None] | None = None,
-        on_new_mapper: Callable[[], None] | None = None,
         wall: Callable[[], int] = wall_clock,
         boot: str = "",
         spread: random.Random | None = None,
@@ -176,12 +148,6 @@ class Reporter:
         self._capture_reason = capture_reason
         self._heartbeat = round(heartbeat_interval * 1000)
         self._on_forgotten = on_forgotten
-        self._on_new_mapper = on_new_mapper
-        self._instance: str | None = None
-        self._tried = False
-        """Whether a report that told of pods was tried in vain, so that another process may have it."""
-        self._pods = Sightings()
-        self._account = Account(Hop.TRANSPORT, "observations")
         self._wall = wall
         self._boot = boot or os.urandom(8).hex()
         self._spread = spread or random.Random()  # noqa: S311  jitter is no secret
@@ -199,7 +165,7 @@ class Reporter:
         self._told_elsewhere = False
         self._sequence = 0
         self._fold_time = 0
-        self._watched_until = max(0, started - 1)
+        self._watched_until = 0
         self._frozen: _Frozen | None = None
         self._frozen_at: int | None = None
         self._asked_at = 0
@@ -215,8 +181,9 @@ class Reporter:
         self._lost_before_map = False
         self._complained: set[object] = set()
         self._encoder = msgspec.msgpack.Encoder()
-        self._sources = SourceTotals([], Tally())
-        self._named_before: set[tuple[str, str]] = set()
+        self.sources: list[SourceState] = []
+        self._source_drops = Tally()
+        self._own_drops = Tally()
 
     def feed(self, observations: Iterable[Observation], fold_time: int, watched_until: int = 0) -> None:
         """Fold observations in.
@@ -224,8 +191,8 @@ class Reporter:
         Args:
             observations: What was seen since the last call.
             fold_time: What time it is for the fold, in milliseconds of a clock of its own.
-            watched_until: Until when all that was seen has been handed over, milliseconds since the epoch; 0 stands for
-                the moment in which the mapper hears of it.
+            watched_until: Time of the newest thing that was looked at, milliseconds since the epoch; 0 stands for the
+                moment in which the mapper hears of it.
         """
         self.fold.add(observations)
         self._fold_time = fold_time
@@ -235,54 +202,19 @@ class Reporter:
         """Say when watching began, where that was not known at first (0)."""
         self._started = started
 
-    def set_sources(self, totals: SourceTotals) -> None:
+    def set_sources(self, sources: list[SourceState], drops: Tally) -> None:
         """Say what the sources have seen and dropped since the start; the next report carries it."""
-        self._sources = totals
-        for client, reason, _ in self._named():
-            if len(self._named_before) < _MOST_NAMED and (client, reason) not in self._named_before:
-                self._named_before.add((client, reason))
-                logger.warning("one client takes more than its share", extra={"client": client, "reason": reason})
-
-    def set_pods(self, news: Iterable[PodSighting]) -> None:
-        """Say which pods of the node are new, or seen again; they go with the next reports until those are answered."""
-        self._pods.add(news)
+        self.sources = sources
+        self._source_drops = drops
 
     @property
     def drops(self) -> Tally:
         """Everything dropped since the start: by sources, fold and transport."""
-        total = Tally(self._sources.drops)
-        for account in (self.fold.account, self._account, self._pods.account):
-            for reason, count in account.drops.items():
+        total = Tally(self._source_drops)
+        for tally in (self.fold.drops, self._own_drops):
+            for reason, count in tally.items():
                 total.add(reason, count)
         return total
-
-    @property
-    def sources(self) -> list[SourceState]:
-        """What the sources have seen and passed on."""
-        return self._sources.sources
-
-    @property
-    def excess(self) -> list[Excess]:
-        """The few who took most beyond their shares, here and at the sources."""
-        return [Excess(*named) for named in self._named()]
-
-    def _named(self) -> list[tuple[str, str, int]]:
-        own = [
-            (interface(who) if isinstance(who, int) else who, reason.value, count)
-            for who, reason, count in self.fold.excess.worst(_NAMED)
-        ]
-        theirs = [(each.client, each.reason, each.count) for each in self._sources.excess]
-        return sorted(own + theirs, key=lambda named: -named[2])[:_NAMED]
-
-    @property
-    def hops(self) -> list[HopState]:
-        """The balance sheet of this side: each hop and unit with what it has seen, passed on, and holds."""
-        return [
-            *self._sources.hops,
-            self.fold.account.state(),
-            self._account.state(),
-            self._pods.account.state(),
-        ]
 
     @property
     def unsent_rows(self) -> int:
@@ -301,7 +233,7 @@ class Reporter:
         return self._frozen is None and greeted and not self._work()
 
     def _work(self) -> bool:
-        if self.fold.has_due(self._fold_time) or (self._pods and not self._graphql):
+        if self.fold.has_due(self._fold_time):
             return True
         return self._closing and not self._graphql and self._state() != self._farewell
 
@@ -334,17 +266,7 @@ class Reporter:
             return True
         if self._graphql:
             return not self._closing and self._knocks(now)
-        return self._frozen_at is None or (not self._closing and self._silent_for_long(now))
-
-    def _silent_for_long(self, now: int) -> bool:
-        return self._frozen_at is not None and now >= self._frozen_at + self._heartbeat
-
-    def _covered(self) -> int:
-        """Until when all that was seen is in the report that is made now, or in an earlier one."""
-        waiting = self.fold.oldest()
-        if waiting is None:
-            return self._watched_until
-        return min(self._watched_until or waiting, waiting - 1)
+        return self._frozen_at is None or (not self._closing and now >= self._frozen_at + self._heartbeat)
 
     def _health_due(self, now: int) -> bool:
         return self._graphql and (not self._greeted or (not self._closing and now >= self._health_at))
@@ -365,22 +287,17 @@ class Reporter:
 
     def _freeze(self, now: int) -> _Frozen:
         first = not (self._sequence or self._graphql)
-        if self._silent_for_long(now):
-            self.fold.flush()  # a heartbeat takes along what would be due a moment later
         batch = None if first else self.fold.take(self._fold_time, self._limit)
         self._sequence += 1
         self._frozen_at = now
         self._farewell = self._state()
-        pods = [] if self._graphql else self._pods.take()
-        events = batch.events if batch else 0
-        self._account.take(events)
         report = Report(
             node=self._node,
             boot=self._boot,
             sequence=self._sequence,
             base=batch.base if batch else self._wall(),
             started=self._started,
-            watched_until=self._covered(),
+            watched_until=self._watched_until,
             agent=self._agent,
             clients=batch.clients if batch else [],
             drops={reason.value: count for reason, count in self.drops.items()},
@@ -388,11 +305,8 @@ class Reporter:
             ahead=self._ahead,
             capture=self.capture,
             capture_reason=self._capture_reason,
-            pods=pods,
-            hops=self.hops,
-            excess=self.excess,
         )
-        frozen = _Frozen(self._encoder.encode(report), batch.rows if batch else 0, events)
+        frozen = _Frozen(self._encoder.encode(report), batch.rows if batch else 0)
         if self._graphql:
             self._translate(frozen, report)
         return frozen
@@ -403,10 +317,8 @@ class Reporter:
         unsayable = frozen.rows - sum(mutation.rows for mutation in frozen.mutations)
         if unsayable:
             self._complain("unsayable", "the mapper's GraphQL has no words for some rows", 0, b"")
-            events = frozen.events - sum(mutation.events for mutation in frozen.mutations)
-            self._account.drop(Drop.REPORT_REFUSED, events)
+            self._own_drops.add(Drop.REPORT_REFUSED, unsayable)
             frozen.rows -= unsayable
-            frozen.events -= events
             frozen.shortened = True
 
     def _native_body(self, frozen: _Frozen) -> bytes:
@@ -441,9 +353,6 @@ class Reporter:
             self._back_off(now)
         elif verdict is Verdict.LATER:
             self._later(status, headers, body, now)
-        elif verdict is Verdict.NO_DOOR:
-            self._complain(status, _NO_REPORT_DOOR, status, body)
-            self._back_off(now)
         else:
             self._refused(status, body)
 
@@ -456,8 +365,7 @@ class Reporter:
             elif verdict is Verdict.LATER:
                 self._later(status, headers, body, now)
             else:
-                self._complain(first_status, _NO_REPORT_DOOR, first_status, first_body)
-                self._back_off(now)
+                self._refused(first_status, first_body)
         elif verdict is Verdict.TAKEN:
             self.totals.last_success = self._wall()
             self._reached(now)
@@ -470,20 +378,19 @@ class Reporter:
         if verdict is Verdict.TAKEN:
             self.totals.sent += 1
             self.totals.rows += mutation.rows
-            self._account.give(mutation.events)
             self.totals.last_success = self._wall()
             self._told_elsewhere = True
             self._reached(now)
-        elif verdict is Verdict.REFUSED:
-            self._complain((mutation.operation, status), "the mapper refused a mutation", status, body)
+        elif verdict is Verdict.REFUSED or (verdict is Verdict.NO_DOOR and not self._automatic):
+            message = "this URL has no GraphQL door" if status in ABSENT else "the mapper refused a mutation"
+            self._complain((mutation.operation, status), message, status, body)
             self.totals.refused += 1
-            self._account.drop(Drop.REPORT_REFUSED, mutation.events)
+            self._own_drops.add(Drop.REPORT_REFUSED, mutation.rows)
             self._greeted, self._failures = True, 0
         else:
             self._graphql_failed(verdict, status, headers, body, now)
             return
         frozen.rows -= mutation.rows
-        frozen.events -= mutation.events
         del frozen.mutations[0]
         frozen.shortened = True
         self._end_translated()
@@ -495,9 +402,7 @@ class Reporter:
         if verdict is Verdict.LATER:
             self._later(status, headers, body, now)
         else:
-            absent = status in ABSENT and not self._automatic
-            message = "this URL has no GraphQL door" if absent else "what answers is no mapper's GraphQL"
-            self._complain("graphql", message, status, body)
+            self._complain("graphql", "what answers is no mapper's GraphQL", status, body)
             self._back_off(now)
         if status != 200:  # a full queue is no sign of another mapper
             self._knock_at = min(self._knock_at, now)
@@ -532,7 +437,6 @@ class Reporter:
     def _end_translated(self) -> None:
         """Be done with a report when the other wire has nothing left to say of it; of a heartbeat it never has."""
         if self._frozen is not None and not self._frozen.mutations:
-            self._pods.keep()
             self._frozen = None
 
     def _reached(self, now: int) -> None:
@@ -563,8 +467,6 @@ class Reporter:
         self.totals.sent += 1
         self.totals.rows += self._frozen.rows
         self.totals.last_success = self._wall()
-        self._account.give(self._frozen.events)
-        self._pods.answered()
         self._frozen = None
         self._failures = 0
         self._cut_off = False
@@ -573,28 +475,19 @@ class Reporter:
         self._ahead = ahead_of(receipt.now, self._asked_at, self._wall())
         current = (receipt.store, receipt.epoch)
         another = self._map != current and (self._map is not None or self._lost_before_map)
-        self._meet(receipt)
         if another or self._told_elsewhere:
             logger.info("the mapper's map is another one: telling everything again", extra={"store": receipt.store})
             self._tell_again()
         self._map = current
 
-    def _meet(self, receipt: Receipt) -> None:
-        """Have pods told again when the process that answers may know none of them."""
-        unsure = self._tried if self._instance is None else self._instance != receipt.instance
-        another = self._map is not None and self._map[0] != receipt.store
-        self._instance, self._tried = receipt.instance, False
-        if (unsure or another) and self._on_new_mapper is not None:
-            self._on_new_mapper()
-
     def _refused(self, status: int, body: bytes) -> None:
         assert self._frozen is not None
-        self._complain(status, "the mapper refused a report", status, body)
+        message = "this URL has no report door" if status == 404 else "the mapper refused a report"
+        self._complain(status, message, status, body)
         self.totals.refused += 1
         if self._frozen.rows:
-            self._account.drop(Drop.REPORT_REFUSED, self._frozen.events)
+            self._own_drops.add(Drop.REPORT_REFUSED, self._frozen.rows)
             self._lost_before_map = True
-        self._pods.refused()
         self._frozen = None
         self._failures = 0
 
@@ -612,7 +505,6 @@ class Reporter:
         if self._closing:
             delay = min(delay, _CLOSING_DELAY)
         self._failures += 1
-        self._tried = self._tried or self._pods.on_their_way > 0
         self.totals.failed += 1
         self._retry_at = now + delay
 
@@ -625,11 +517,8 @@ class Reporter:
     def give_up(self) -> int:
         """Count what is left as `Drop.STOPPED_UNSENT` and return how many rows that is."""
         rows = self.unsent_rows
-        self.fold.flush()
-        while (batch := self.fold.take(self._fold_time, self._limit)) is not None:
-            self._account.take(batch.events)
-        self._account.drop(Drop.STOPPED_UNSENT, self._account.held)
-        self._frozen = None
+        if rows:
+            self._own_drops.add(Drop.STOPPED_UNSENT, rows)
         return rows
 
 

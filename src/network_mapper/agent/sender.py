@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from network_mapper.agent.exchange import Request
-    from network_mapper.agent.reporter import Reporter, SourceTotals
+    from network_mapper.agent.reporter import Reporter
     from network_mapper.http_client import HttpClient
-    from network_mapper.model import Observation
+    from network_mapper.model import Observation, Tally
+    from network_mapper.wire.report import SourceState
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +57,13 @@ class Sender:
         observations: Iterable[Observation],
         fold_time: int,
         watched_until: int,
-        totals: SourceTotals,
+        sources: list[SourceState],
+        drops: Tally,
     ) -> None:
         """Hand over what was seen; arguments as those of `Reporter.feed` and `Reporter.set_sources`."""
         with self._changed:
             self._reporter.feed(observations, fold_time, watched_until)
-            self._reporter.set_sources(totals)
+            self._reporter.set_sources(sources, drops)
             if self._reporter.wait(steady_clock()) == 0:
                 self._changed.notify_all()
 

@@ -1,10 +1,8 @@
 """The spans of one key: when it was seen, and how often in each.
 
 A span ends with a second of silence, so that an address that is used again by another owner is not folded with the
-former one, and it never crosses a minute of the clock, because the map counts in minutes. Where a key would have more
-spans than its share of memory, because nobody has taken them for long, the oldest are joined (`Spans.coarsen`): their
-counts stay exact, their times become those of a minute, an hour, a day. Spans stand in a flat array of numbers, three
-each: an agent whose mapper is away for long keeps a hundred thousand of them.
+former one, and it never crosses a minute of the clock, because the map counts in minutes. Spans stand in a flat array
+of numbers, three each: an agent whose mapper is away for long keeps hundreds of thousands of them.
 """
 
 from __future__ import annotations
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
 SILENCE = 1000
 """Milliseconds without an event after which a span has ended."""
 MINUTE = 60_000
-_COARSER = (MINUTE, 60 * MINUTE, 24 * 60 * MINUTE, 2**62)
-"""What is joined when there are too many: the spans of a minute, of an hour, of a day, and then any."""
 _FAR = 2**52
 """No clock of ours reaches it; a damaged capture file's might."""
 
@@ -60,15 +56,15 @@ class Spans:
         flat = self._flat
         return zip(flat[0::3], flat[1::3], flat[2::3], strict=True)
 
-    @property
-    def first(self) -> int:
-        """Time of the earliest event; there must be one."""
-        return self._flat[1]
+    def joins(self, first: int) -> bool:
+        """Whether an event then would go into the newest span, so that it takes no room."""
+        flat = self._flat
+        return bool(flat) and flat[-2] <= first <= flat[-1] + SILENCE and flat[-2] // MINUTE == first // MINUTE
 
     def add(self, count: int, first: int, last: int) -> None:
         """Add events that lie within one minute."""
         flat = self._flat
-        if flat and flat[-2] <= first <= flat[-1] + SILENCE and flat[-2] // MINUTE == first // MINUTE:
+        if self.joins(first):
             flat[-3] += count
             flat[-1] = max(flat[-1], last)
         elif not flat or first > flat[-1]:
@@ -80,40 +76,15 @@ class Spans:
         """Put in what came out of order; it may close the gap between two spans."""
         merged = array("q")
         for count, first, last in sorted([*self, late], key=lambda span: span[1]):
-            near = merged and (first <= merged[-1] or _are_near(merged[-2], merged[-1], first))
-            _put(merged, count, first, last, join=bool(near))
+            if merged and first <= merged[-1] + SILENCE and merged[-2] // MINUTE == first // MINUTE:
+                merged[-3] += count
+                merged[-1] = max(merged[-1], last)
+            else:
+                merged.extend((count, first, last))
         self._flat = merged
-
-    def coarsen(self, most: int) -> None:
-        """Join neighbours, the oldest first and no more of them than must be, until at most `most` (≥ 1) are left.
-
-        Spans of one minute are joined before those of one hour, and so on, so that the newest stay as fine as they are.
-        """
-        for unit in _COARSER:
-            excess = len(self) - most
-            if excess <= 0:
-                return
-            joined = array("q")
-            for count, first, last in self:
-                join = excess > 0 and len(joined) > 0 and joined[-2] // unit == first // unit
-                _put(joined, count, first, last, join=join)
-                excess -= join
-            self._flat = joined
 
     def cut(self, most: int) -> list[Span]:
         """Remove and return the oldest ones, at most `most`."""
         taken = list(self)[:most]
         del self._flat[: 3 * most]
         return taken
-
-
-def _are_near(start: int, end: int, first: int) -> bool:
-    return first <= end + SILENCE and start // MINUTE == first // MINUTE
-
-
-def _put(flat: array[int], count: int, first: int, last: int, *, join: bool) -> None:
-    if join:
-        flat[-3] += count
-        flat[-1] = max(flat[-1], last)
-    else:
-        flat.extend((count, first, last))

@@ -11,15 +11,12 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from network_mapper.capture.addresses import address_text
 from network_mapper.capture.connections import Connections
 from network_mapper.capture.headers import TCP, UDP, HeaderError, find_transport, tcp_timestamps
 from network_mapper.capture.pairs import Pairs
 from network_mapper.capture.questions import DNS_PORT, Questions
-from network_mapper.capture.source import HopTotals, SourceStats
 from network_mapper.capture.streams import Streams
-from network_mapper.model import Drop, Hop, Tally
-from network_mapper.model.shares import Excess, interface
+from network_mapper.model import Drop, Tally
 
 if TYPE_CHECKING:
     from network_mapper.capture.headers import Transport
@@ -45,9 +42,6 @@ _TCP = struct.Struct("!2s2s4sIBB")
 _TCP_MINIMUM = 20
 _UDP = struct.Struct("!2s2sH2x")
 
-_NAMED = 8
-"""Clients that are named for taking more than their share."""
-
 # The flags that tell the packets of a handshake apart are ACK, RST, SYN and FIN; those of ECN and PSH may go with them.
 _HANDSHAKE = 0x17
 _SYN, _SYN_ACK, _RST_ACK = 0x02, 0x12, 0x14
@@ -56,63 +50,26 @@ _SYN, _SYN_ACK, _RST_ACK = 0x02, 0x12, 0x14
 class PacketTracker:
     """Follows connections and DNS exchanges through packets. Times are milliseconds since the epoch.
 
-    How many packets come in is counted by who feeds them; what becomes of each is counted here.
-
     Attributes:
-        tally: What was dropped, and why, without the many that are only copies and repetitions.
+        seen: Packets taken in.
+        tally: What was dropped, and why.
     """
 
-    def __init__(self, *, connections: int = 24_576, questions: int = 16_384, pairs: int = 32_768) -> None:
+    def __init__(self, *, connections: int = 65_536, questions: int = 65_536, pairs: int = 131_072) -> None:
         """Set the bounds: open connections, open questions, and spans between two drains."""
+        self.seen = 0
         self.tally = Tally()
-        self._excess: Excess[bytes] = Excess()
-        self._pairs = Pairs(self.tally, pairs, self._excess)
-        self._connections = Connections(self._pairs, self.tally, connections, self._excess)
-        self._questions = Questions(self._pairs, self.tally, questions, self._excess)
+        self._pairs = Pairs(self.tally, pairs)
+        self._connections = Connections(self._pairs, self.tally, connections)
+        self._questions = Questions(self._pairs, self.tally, questions)
         self._streams = Streams(self.tally)
-        self._datagrams = self._segments = self._copies = self._irrelevant = 0
 
-    def stats(self, seen: int) -> SourceStats:
-        """Totals so far.
+    @property
+    def passed(self) -> int:
+        """Events in the observations that were handed over so far."""
+        return self._pairs.passed
 
-        Args:
-            seen: Packets that were read, by the reader's own count.
-        """
-        connections, questions, pairs = self._connections, self._questions, self._pairs
-        drops = Tally(self.tally)
-        for reason, count in (
-            (Drop.PACKET_IRRELEVANT, self._irrelevant),
-            (Drop.PACKET_COPY, connections.copies + self._copies),
-            (Drop.SYN_REPEATED, connections.repeated),
-            (Drop.ANSWER_REPEATED, connections.answers_repeated),
-            (Drop.ANSWER_UNASKED, connections.answers_unasked),
-            (Drop.DNS_COPY, questions.copies),
-        ):
-            if count:
-                drops.add(reason, count)
-        passed = connections.passed + self._datagrams + self._segments
-        messages = self._datagrams + self._streams.messages
-        return SourceStats(
-            seen=seen,
-            passed=pairs.passed,
-            drops=drops,
-            hops=[
-                HopTotals(Hop.CAPTURE, "packets", seen, passed, connections.held),
-                HopTotals(Hop.CAPTURE, "messages", messages, questions.passed, questions.held),
-                HopTotals(Hop.CAPTURE, "observations", pairs.seen, pairs.passed, pairs.held),
-            ],
-            excess=[
-                (interface(who) if isinstance(who, int) else address_text(who), reason, count)
-                for who, reason, count in self._excess.worst(_NAMED)
-            ],
-        )
-
-    def settled(self, now: int) -> int:
-        """Until when what was fed has been handed over, if all until `now` was fed: connections wait to be decided."""
-        undecided = self._connections.undecided_since()
-        return now if undecided is None else min(now, undecided - 1)
-
-    def feed(self, packet: bytes, when: int, tap: int) -> None:
+    def feed(self, packet: bytes | memoryview, when: int, tap: int) -> None:
         """Take in one packet, which begins with its IP header.
 
         Args:
@@ -120,6 +77,9 @@ class PacketTracker:
             when: Time of the capture.
             tap: Interface index, negative when the packet was leaving through it, 0 when unknown.
         """
+        self.seen += 1
+        if type(packet) is not bytes:
+            packet = bytes(packet)
         size = len(packet)
         first = packet[0] if size >= _SHORTEST else 0
         if first == 0x45:
@@ -131,15 +91,11 @@ class PacketTracker:
                 fragment, source, destination, port, to_port, length, identifier = _DNS_IPV4.unpack_from(packet)
                 if length >= 10 and not fragment & 0x3FFF:
                     if DNS_PORT in (to_port, port):
-                        self._datagrams += 1
                         ends = (source, port, destination, to_port)
                         self._questions.message(b"udp4", ends, identifier, packet[30 : 20 + length], when, tap)
-                    else:
-                        self._irrelevant += 1
                     return
                 usual = False
             else:
-                self._irrelevant += 1
                 return
         elif first >> 4 == 6 and size >= 80 and packet[6] == TCP:
             length, flow, ack, header, flags, option, options, value, echo = _SYN_IPV6.unpack_from(packet)
@@ -148,11 +104,8 @@ class PacketTracker:
             source, destination, port, to_port, length, identifier = _DNS_IPV6.unpack_from(packet)
             if length >= 10:
                 if DNS_PORT in (to_port, port):
-                    self._datagrams += 1
                     ends = (source, port, destination, to_port)
                     self._questions.message(b"udp6", ends, identifier, packet[50 : 40 + length], when, tap)
-                else:
-                    self._irrelevant += 1
                 return
             usual = False
         else:
@@ -185,12 +138,12 @@ class PacketTracker:
     def _feed_unusual(self, packet: bytes, when: int, tap: int) -> None:
         try:
             transport = find_transport(packet)
-            if transport is not None and transport.protocol == TCP:
+            if transport is None:
+                return
+            if transport.protocol == TCP:
                 self._feed_tcp(packet, transport, when, tap)
-            elif transport is not None and transport.protocol == UDP:
+            elif transport.protocol == UDP:
                 self._feed_udp(packet, transport, when, tap)
-            else:
-                self._irrelevant += 1
         except HeaderError:
             self.tally.add(Drop.PACKET_MALFORMED)
 
@@ -222,16 +175,9 @@ class PacketTracker:
             ends = (transport.source, port, transport.destination, to_port)
             via = b"tcp4" if len(transport.source) == 4 else b"tcp6"
             stream = flow[:-4]
-            messages = self._streams.segment(stream, int.from_bytes(sequence, "big"), payload, missing, when)
-            if messages is None:
-                self._copies += 1
-                return
-            self._segments += 1
-            for message in messages:
+            for message in self._streams.segment(stream, int.from_bytes(sequence, "big"), payload, missing, when):
                 if not self._questions.message(via, ends, message[:2], message[2:], when, tap):
                     self._streams.forget(stream)
-        else:
-            self._irrelevant += 1
 
     def _begin_streams(self, flow: bytes) -> None:
         """Forget what an earlier DNS connection between the same ports left unfinished."""
@@ -248,9 +194,7 @@ class PacketTracker:
         if length < _UDP.size:
             raise HeaderError("UDP length shorter than its header")
         if DNS_PORT not in (port, to_port):
-            self._irrelevant += 1
             return
-        self._datagrams += 1
         # In a first fragment, and in a capture with short packets, the message ends early; its decoder will say so.
         message = packet[start + _UDP.size : min(start + length, transport.end)]
         via = b"udp4" if len(transport.source) == 4 else b"udp6"

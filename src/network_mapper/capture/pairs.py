@@ -13,7 +13,6 @@ import msgspec
 
 from network_mapper.capture.addresses import address_text
 from network_mapper.model import Drop, Kind, Observation, Tally
-from network_mapper.model.shares import Excess, Shares
 
 SILENCE = 1000
 """Milliseconds without an event that end a span."""
@@ -70,32 +69,19 @@ class Span(msgspec.Struct, gc=False):
 
 
 class Pairs:
-    """The table.
+    """The table. `passed` is the number of events that were handed over so far."""
 
-    Attributes:
-        seen: Events that came.
-        passed: Events that were handed over.
-    """
-
-    def __init__(self, tally: Tally, limit: int, excess: Excess[bytes] | None = None) -> None:
-        """Count in `tally` what does not fit into `limit` spans, or into the share of a client when half are taken."""
-        self.seen = self.passed = 0
+    def __init__(self, tally: Tally, limit: int) -> None:
+        """Count what does not fit into `limit` spans as `PAIRS_FULL` in `tally`."""
+        self.passed = 0
         self._tally = tally
         self._limit = limit
-        self._excess = excess or Excess[bytes]()
-        self._shares: Shares[bytes] = Shares(limit)
         self._spans: dict[Key, Span] = {}
         self._ended: list[tuple[Key, Span]] = []
         self._texts: dict[bytes, str] = {}
 
-    @property
-    def held(self) -> int:
-        """Events that wait for the next drain."""
-        return sum(span.count for span in self._spans.values()) + sum(span.count for _, span in self._ended)
-
     def add(self, key: Key, when: int) -> None:
         """Count one event at `when`."""
-        self.seen += 1
         span = self._spans.get(key)
         if span is not None and span.first - SILENCE <= when <= span.last + SILENCE:
             span.count += 1
@@ -104,28 +90,12 @@ class Pairs:
             elif when < span.first:
                 span.first = when
             return
-        if (len(self._spans) + len(self._ended)) * 2 >= self._limit and not self._may_have(key):
+        if len(self._spans) + len(self._ended) >= self._limit:
+            self._tally.add(Drop.PAIRS_FULL)
             return
         if span is not None:
             self._ended.append((key, span))
         self._spans[key] = Span(1, when, when)
-
-    def _may_have(self, key: Key) -> bool:
-        """Whether there is room for one more span of this client, now that half of the table is taken."""
-        if not self._shares:  # counted from when half of the table is taken
-            for known in (*self._spans, *(ended for ended, _ in self._ended)):
-                self._shares.add(_client(known), known.tap)
-        client = _client(key)
-        greedy = self._shares.full(client, key.tap)
-        if greedy is not None:
-            self._tally.add(Drop.PAIRS_CLIENT_FULL)
-            self._excess.add(greedy, Drop.PAIRS_CLIENT_FULL)
-            return False
-        if len(self._spans) + len(self._ended) >= self._limit:
-            self._tally.add(Drop.PAIRS_FULL)
-            return False
-        self._shares.add(client, key.tap)
-        return True
 
     def drain(self) -> list[Observation]:
         """Hand over every span and begin anew."""
@@ -135,7 +105,6 @@ class Pairs:
         observations += [self._observation(key, span) for key, span in self._spans.items()]
         self._ended.clear()
         self._spans.clear()
-        self._shares.clear()
         self.passed += sum(observation.count for observation in observations)
         return observations
 
@@ -173,7 +142,3 @@ class Pairs:
         if text is None:
             text = self._texts[raw] = address_text(raw)
         return text
-
-
-def _client(key: Key) -> bytes:
-    return key.client if isinstance(key, LookupKey) else key.ends[: len(key.ends) // 2]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from network_mapper.capture.linklayers import KNOWN, LinkError, strip_link
 from network_mapper.capture.packets import PacketTracker
 from network_mapper.capture.pcap_format import MAGIC_SIZE, CaptureFileError, CaptureReader, DamagedError
-from network_mapper.capture.source import HopTotals, SourceStats
-from network_mapper.model import Drop, Hop
+from network_mapper.capture.source import SourceStats
+from network_mapper.model import Drop, Tally
 
 if TYPE_CHECKING:
     from network_mapper.capture.pcap_format import Record
@@ -45,8 +45,7 @@ class FileSource:
         """
         self.finished = False
         self._tracker = tracker or PacketTracker()
-        self._seen = 0
-        self._foreign = 0
+        self._unfed = 0
         self._owned = path != "-"
         self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)) if self._owned else sys.stdin.fileno()
         try:
@@ -95,17 +94,8 @@ class FileSource:
 
     def stats(self) -> SourceStats:
         """Totals so far; `seen` are all packets of the file."""
-        stats = self._tracker.stats(self._seen)
-        if self._foreign:
-            stats.drops.add(Drop.PACKET_IRRELEVANT, self._foreign)
-        damaged = stats.drops.get(Drop.FILE_DAMAGED, 0)
-        whole = int(self.finished) - damaged
-        stats.hops.append(HopTotals(Hop.CAPTURE, "files", 1, whole, int(not self.finished)))
-        return stats
-
-    def settled(self, now: int) -> int:  # noqa: ARG002  the packets' own time counts
-        """Until when all of the file has been handed over."""
-        return self._tracker.settled(self.clock)
+        tracker = self._tracker
+        return SourceStats(seen=tracker.seen + self._unfed, passed=tracker.passed, drops=Tally(tracker.tally))
 
     def close(self) -> None:
         """Close the file; standard input stays open."""
@@ -123,16 +113,17 @@ class FileSource:
         return head
 
     def _take(self, record: Record) -> None:
-        self._seen += 1
         try:
             if record.link not in KNOWN:
+                self._unfed += 1
                 self._tracker.tally.add(Drop.LINK_UNKNOWN)
                 return
             frame = strip_link(record.link, record.frame)
         except LinkError:
+            self._unfed += 1
             self._tracker.tally.add(Drop.PACKET_MALFORMED)
             return
         if frame is None:
-            self._foreign += 1
+            self._unfed += 1
             return
         self._tracker.feed(record.frame[frame.offset :], record.when, frame.tap or record.tap)

@@ -9,9 +9,6 @@ Where a question leaves the node, its client's address may be translated too. A 
 another address, but came in a moment ago with the same identifier, belongs to the client that it came from.
 
 Nothing has a timer of its own. Each table is two generations; from time to time the older one is dropped.
-
-Every message has one fate, counted here: a question waits, is answered, or nobody answers it; an answer makes a lookup,
-or it is dropped for a reason.
 """
 
 from __future__ import annotations
@@ -23,7 +20,6 @@ import msgspec
 from network_mapper.capture.dns import NXDOMAIN, DnsError, Message, decode
 from network_mapper.capture.pairs import LookupKey
 from network_mapper.model import Drop
-from network_mapper.model.shares import Excess, Shares
 
 if TYPE_CHECKING:
     from network_mapper.capture.pairs import Pairs
@@ -65,27 +61,13 @@ class Question(msgspec.Struct, gc=False):
 
 
 class Questions:
-    """The questions that wait, and those that were answered a moment ago.
+    """The questions that wait, and those that were answered a moment ago."""
 
-    Attributes:
-        passed: Questions that were answered, and answers that made a lookup.
-        held: Questions that wait.
-        copies: Messages that were seen already; counted apart from the tally, because there are so many.
-    """
-
-    def __init__(self, pairs: Pairs, tally: Tally, limit: int, excess: Excess[bytes] | None = None) -> None:
-        """Hand answers to `pairs`; beyond `limit` waiting questions, the oldest are given up as `DNS_TABLE_FULL`.
-
-        When half of them are taken, a client that has its share gets no more: `DNS_CLIENT_FULL`.
-        """
-        self.passed = self.held = self.copies = 0
+    def __init__(self, pairs: Pairs, tally: Tally, limit: int) -> None:
+        """Hand answers to `pairs`; beyond `limit` waiting questions, the oldest are given up as `DNS_TABLE_FULL`."""
         self._pairs = pairs
         self._tally = tally
         self._limit = limit // 2
-        self._excess = excess or Excess[bytes]()
-        self._shares: Shares[bytes] = Shares(limit)
-        self._sharing = False
-        """Whether shares are counted: from when half of the table is taken until a quarter is."""
         self._asked: dict[bytes, Question] = {}
         self._asked_before: dict[bytes, Question] = {}
         self._asked_since = 0
@@ -122,8 +104,6 @@ class Questions:
         if not message.is_answer:
             if destination_port == DNS_PORT:
                 self._ask(via + source + source_port + tail, via + tail, source, when, tap)
-            else:
-                self._tally.add(Drop.DNS_MALFORMED)
         elif source_port == DNS_PORT:
             self._answer(via + destination + destination_port + tail, via, message, when)
         else:
@@ -140,7 +120,6 @@ class Questions:
     def _ask(self, key: bytes, tail: bytes, client: bytes, when: int, tap: int) -> None:
         question = self._asked.get(key) or self._asked_before.get(key)
         if question is not None:
-            self.copies += 1
             if when - question.asked > TRANSLATION:
                 question.asked = when
                 self._asked[key] = question
@@ -150,17 +129,14 @@ class Questions:
         if tap < 0:
             origin = self._incoming.get(tail) or self._incoming_before.get(tail)
             if origin is not None and when - origin.asked <= TRANSLATION:
-                self.copies += 1
                 if len(origin.keys) < MAX_KEYS:
                     origin.keys += (key,)
-                    self._asked[key] = origin
+                self._asked[key] = origin
                 return
         if len(self._asked) >= self._limit:
-            self._rotate_asked(when, Drop.DNS_TABLE_FULL)
-        if (self._sharing or self.held >= self._limit) and not self._may_ask(client, tap):
-            return
+            self._tally.add(Drop.DNS_TABLE_FULL, len(self._asked_before))
+            self._rotate_asked(when)
         question = Question(when, client, tap, (key,))
-        self.held += 1
         self._asked[key] = question
         if tap > 0:
             self._incoming[tail] = question
@@ -168,9 +144,7 @@ class Questions:
     def _answer(self, key: bytes, via: bytes, message: Message, when: int) -> None:
         question = self._asked.get(key) or self._asked_before.get(key)
         if question is None or when - question.asked > WINDOW:
-            if key in self._answered or key in self._answered_before:
-                self.copies += 1
-            else:
+            if key not in self._answered and key not in self._answered_before:
                 self._tally.add(Drop.DNS_UNASKED)
             return
         if not 0 <= when - self._answered_since < ANSWERED_GENERATION or len(self._answered) >= self._limit:
@@ -183,33 +157,13 @@ class Questions:
             tail = via + key[-2 - len(message.question) :]
             self._incoming.pop(tail, None)
             self._incoming_before.pop(tail, None)
-        self.held -= 1
-        self.passed += 1
-        if self._sharing:
-            self._shares.remove(question.client, question.tap)
         if message.addresses:
-            self.passed += 1
             protocol = "udp" if via.startswith(b"udp") else "tcp"
             self._pairs.add(LookupKey(question.client, question.tap, protocol, message.name, message.addresses), when)
         elif message.rcode == NXDOMAIN:
             self._tally.add(Drop.DNS_NXDOMAIN)
         else:
             self._tally.add(Drop.DNS_FAILED if message.rcode else Drop.DNS_NO_ADDRESS)
-
-    def _may_ask(self, client: bytes, tap: int) -> bool:
-        """Note one more question, now that half of the table is taken; False if the client has its share already."""
-        if not self._sharing:
-            self._sharing = True
-            for key, question in (self._asked_before | self._asked).items():
-                if key == question.keys[0]:
-                    self._shares.add(question.client, question.tap)
-        greedy = self._shares.full(client, tap)
-        if greedy is not None:
-            self._tally.add(Drop.DNS_CLIENT_FULL)
-            self._excess.add(greedy, Drop.DNS_CLIENT_FULL)
-            return False
-        self._shares.add(client, tap)
-        return True
 
     def _decode(self, rest: bytes) -> Message | None:
         """Decode a message that the younger generation of decoded ones does not hold."""
@@ -225,24 +179,12 @@ class Questions:
             self._decoded[rest] = message
         return message
 
-    def _rotate_asked(self, now: int, reason: Drop = Drop.DNS_UNANSWERED) -> None:
+    def _rotate_asked(self, now: int) -> None:
         """Begin a generation of questions; after a long silence both are old."""
         stale = not 0 <= now - self._asked_since < 2 * WINDOW
-        gone = {**self._asked_before, **self._asked} if stale else self._asked_before
         self._asked_before, self._asked = {} if stale else self._asked, {}
         self._incoming_before, self._incoming = {} if stale else self._incoming, {}
         self._asked_since = now
-        for key, question in gone.items():
-            if key == question.keys[0] and key not in self._asked_before:
-                self.held -= 1
-                self._tally.add(reason)
-                if self._sharing:
-                    self._shares.remove(question.client, question.tap)
-                for known in question.keys:
-                    self._asked_before.pop(known, None)
-        if self.held * 2 < self._limit:
-            self._sharing = False
-            self._shares.clear()
 
     def _rotate_answered(self, now: int) -> None:
         self._answered_before, self._answered = self._answered, set()

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from network_mapper.capture.cbpf import INSTRUCTION, capture_filter
 from network_mapper.capture.packets import PacketTracker
-from network_mapper.capture.source import HopTotals, SourceStats
-from network_mapper.model import Drop, Hop
+from network_mapper.capture.source import SourceStats
+from network_mapper.model import Drop, Tally
 
 if TYPE_CHECKING:
     from network_mapper.model import Observation
@@ -32,8 +32,6 @@ DEFAULT_SIZE = 6 * 2**20
 
 BLOCK_TIMEOUT = 100
 """Milliseconds after which the kernel hands over a block that is not full."""
-_LONGEST_WAIT = 250
-"""Milliseconds for which a packet may be in a block that the kernel has: it looks at the time only every so often."""
 
 # linux/if_packet.h and asm-generic/socket.h; Python has no names for them on other systems.
 _SOL_PACKET = 263
@@ -82,8 +80,7 @@ class RingSource:
         self._tracker = tracker or PacketTracker()
         self._blocks = max(size // BLOCK_SIZE, 2)
         self._next = 0
-        self._seen = self._arrived = self._overflow = 0
-        self._read_until = 0
+        self._overflow = 0
         try:
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0)
         except PermissionError as error:
@@ -100,23 +97,20 @@ class RingSource:
         """Return the socket: it is readable when a block is ready."""
         return self._socket.fileno()
 
-    def read(self, now: int) -> None:
+    def read(self, now: int) -> None:  # noqa: ARG002  packets carry the kernel's time
         """Take in the blocks that are ready, at most once around the ring."""
         ring = self._ring
         for _ in range(self._blocks):
             block = self._next * BLOCK_SIZE
             status, packets, first = _BLOCK.unpack_from(ring, block)
             if not status & _USER:
-                self._read_until = now - _LONGEST_WAIT
                 return
-            self._seen += packets
             self._take(block + first, packets)
             ring[block + _STATUS_AT : block + _STATUS_AT + len(_KERNEL)] = _KERNEL
             self._next = (self._next + 1) % self._blocks
 
     def drain(self, now: int) -> list[Observation]:
         """Hand over what was decided since the last drain."""
-        self.read(now)
         return self._tracker.drain(now)
 
     def flush(self, now: int) -> list[Observation]:
@@ -124,29 +118,19 @@ class RingSource:
 
         The newest packets are in a block that is not full. It is the kernel's for up to two of its turns.
         """
-        time.sleep(_LONGEST_WAIT / 1000)
+        time.sleep(2.5 * BLOCK_TIMEOUT / 1000)
         self.read(now)
         return self._tracker.flush(now)
-
-    def settled(self, now: int) -> int:
-        """Until when all packets that came have been read, and what they began is decided."""
-        return self._tracker.settled(min(now, self._read_until))
 
     def stats(self) -> SourceStats:
         """Totals so far; `seen` are packets that passed the filter, taken in or lost for want of room."""
         if self._socket.fileno() >= 0:
             counters = self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, _STATISTICS.size)
-            arrived, lost, _ = _STATISTICS.unpack(counters)
-            self._arrived += arrived
-            self._overflow += lost
-        stats = self._tracker.stats(self._seen)
+            self._overflow += _STATISTICS.unpack(counters)[1]
+        drops = Tally(self._tracker.tally)
         if self._overflow:
-            stats.drops.add(Drop.RING_OVERFLOW, self._overflow)
-        # What the kernel put into the ring and we have not read is the one figure of all that comes by subtraction.
-        unread = self._arrived - self._overflow - self._seen
-        stats.hops.append(HopTotals(Hop.KERNEL, "packets", self._arrived, self._seen, unread))
-        stats.seen = self._seen + self._overflow
-        return stats
+            drops.add(Drop.RING_OVERFLOW, self._overflow)
+        return SourceStats(seen=self._tracker.seen + self._overflow, passed=self._tracker.passed, drops=drops)
 
     def close(self) -> None:
         """Release the ring and its socket."""

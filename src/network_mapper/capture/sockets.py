@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from network_mapper.capture.links import LinkEvents
-from network_mapper.capture.source import HopTotals, SourceStats
+from network_mapper.capture.source import SourceStats
 from network_mapper.capture.tcp_table import EPHEMERAL, ClientFinder, Clients, parse_port_range, statistic
-from network_mapper.model import Drop, Hop, Kind, Observation, Tally
+from network_mapper.model import Drop, Kind, Observation, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,6 @@ class SocketTables:
         self._look_at = 0
         self._latest = 0
         self._stats = SourceStats(seen=0, passed=0, drops=Tally())
-        self._tables = self._tables_read = 0
 
     def _read_port_range(self) -> tuple[int, int]:
         try:
@@ -148,7 +147,7 @@ class SocketTables:
         self._look_at = now + _LOOK_SPACING
         namespaces = self._namespaces()
         if namespaces is None:
-            self._unreadable()
+            self._stats.drops.add(Drop.SOCKET_TABLE_UNREADABLE)
             return
         new = namespaces.keys() - self._known
         due = new | self._young | self._queue.keys()
@@ -171,7 +170,7 @@ class SocketTables:
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended meanwhile, or is a zombie: it has no sockets any more
             except OSError:
-                self._unreadable()
+                self._stats.drops.add(Drop.SOCKET_TABLE_UNREADABLE)
                 continue
             pids = namespaces.setdefault(name, [])
             if len(pids) < _PIDS_A_NAMESPACE:
@@ -185,10 +184,8 @@ class SocketTables:
             name = next(iter(self._queue))
             clients = self._read_tables(self._queue.pop(name))
             if clients is None:
-                self._unreadable()
+                self._stats.drops.add(Drop.SOCKET_TABLE_UNREADABLE)
                 continue
-            self._tables += 1
-            self._tables_read += 1
             left -= clients.lines
             self._count(clients)
             observations.extend(
@@ -197,18 +194,13 @@ class SocketTables:
             )
         return observations
 
-    def _unreadable(self) -> None:
-        self._tables += 1
-        self._stats.drops.add(Drop.SOCKET_TABLE_UNREADABLE)
-
     def _count(self, clients: Clients) -> None:
         self._stats.seen += clients.established + clients.malformed
         self._stats.passed += sum(clients.pairs.values())
         for reason, count in (
             (Drop.SOCKET_MALFORMED, clients.malformed),
             (Drop.SOCKET_SIDE_UNKNOWN, clients.undecided),
-            (Drop.SOCKET_SERVER_SIDE, clients.servers),
-            (Drop.SOCKET_PAIRS_FULL, clients.crowded),
+            (Drop.PAIRS_FULL, clients.crowded),
         ):
             if count:
                 self._stats.drops.add(reason, count)
@@ -231,7 +223,7 @@ class SocketTables:
                 if not Path(self._proc, pid, "net/tcp").exists():
                     continue
                 if Path(self._proc, pid, "net/tcp6").exists():  # else this kernel has no IPv6
-                    self._unreadable()
+                    self._stats.drops.add(Drop.SOCKET_TABLE_UNREADABLE)
             return finder.result()
         return None
 
@@ -253,17 +245,7 @@ class SocketTables:
 
     def stats(self) -> SourceStats:
         """Sockets looked at, client ends passed on, and what was left out."""
-        stats = self._stats
-        stats.hops = [
-            HopTotals(Hop.CAPTURE, "tables", self._tables, self._tables_read),
-            HopTotals(Hop.CAPTURE, "sockets", stats.seen, stats.passed),
-            HopTotals(Hop.CAPTURE, "observations", stats.passed, stats.passed),
-        ]
-        return stats
-
-    def settled(self, now: int) -> int:
-        """What is read is handed over at once, as of the moment of reading."""
-        return now
+        return self._stats
 
     def close(self) -> None:
         """Stop listening to link events."""

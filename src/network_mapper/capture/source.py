@@ -7,25 +7,12 @@ nothing else about them, so another way of watching is another class and no chan
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
-    from network_mapper.model import Drop, Hop, Observation, Tally
-
-
-class HopTotals(NamedTuple):
-    """One hop's side of the balance sheet in one unit: `seen = passed + held + dropped`, each counted by itself.
-
-    What was dropped is in `SourceStats.drops`, under the reasons of this hop and unit.
-    """
-
-    hop: Hop
-    unit: str
-    seen: int
-    passed: int
-    held: int = 0
+    from network_mapper.model import Observation, Tally
 
 
 class SourceStats(msgspec.Struct):
@@ -35,15 +22,11 @@ class SourceStats(msgspec.Struct):
         seen: What came in (packets, sockets).
         passed: Events that went into observations: the sum of the `count` of all observations drained so far.
         drops: What did not, and why.
-        hops: The source's hops, each in each of its units.
-        excess: Who took more than a fair share of a table: an address or an interface, what for, and how often.
     """
 
     seen: int
     passed: int
     drops: Tally
-    hops: list[HopTotals] = []
-    excess: list[tuple[str, Drop, int]] = []
 
 
 class Source(Protocol):
@@ -62,9 +45,6 @@ class Source(Protocol):
 
     def flush(self, now: int) -> list[Observation]:
         """Hand over everything, also what is not decided yet, because nothing more will be taken in."""
-
-    def settled(self, now: int) -> int:
-        """Until when all that happened has been handed over, as of the last drain."""
 
     def stats(self) -> SourceStats:
         """Totals so far."""

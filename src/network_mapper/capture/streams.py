@@ -41,27 +41,18 @@ class Stream(msgspec.Struct, gc=False):
 
 
 class Streams:
-    """The directions of all DNS connections, known by addresses and ports.
-
-    Attributes:
-        messages: Messages that were completed or lost.
-    """
+    """The directions of all DNS connections, known by addresses and ports."""
 
     def __init__(self, tally: Tally) -> None:
         """Count lost messages as `DNS_STREAM_LOST` in `tally`."""
-        self.messages = 0
         self._tally = tally
         self._streams: dict[bytes, Stream] = {}
         self._streams_before: dict[bytes, Stream] = {}
         self._since = 0
         self._buffered = 0
 
-    def segment(self, key: bytes, sequence: int, payload: bytes, missing: int, when: int) -> list[bytes] | None:
-        """Take in a segment of which the last `missing` bytes were not captured.
-
-        Returns:
-            The messages it completes; None for one that was seen already.
-        """
+    def segment(self, key: bytes, sequence: int, payload: bytes, missing: int, when: int) -> list[bytes]:
+        """Take in a segment of which the last `missing` bytes were not captured; return the messages it completes."""
         self.expire(when)
         stream = self._streams.get(key) or self._streams_before.pop(key, None)
         if stream is None:
@@ -74,7 +65,7 @@ class Streams:
         if ahead >= 0x80000000:
             seen = 0x100000000 - ahead
             if seen >= len(payload) + missing:
-                return None
+                return []
             payload = payload[seen:]
         elif ahead:
             self._lose(stream)
@@ -83,9 +74,8 @@ class Streams:
         stream.expected = (stream.expected + len(payload) + missing) & 0xFFFFFFFF
         self._buffered -= len(stream.pending)
         messages, rest, sound = _split(stream.pending + payload)
-        self.messages += len(messages)
         if missing or not sound or self._buffered + len(rest) > MAX_BUFFERED:
-            self._count_lost()
+            self._tally.add(Drop.DNS_STREAM_LOST)
             rest = b""
         stream.pending = rest
         self._buffered += len(rest)
@@ -94,8 +84,8 @@ class Streams:
     def forget(self, key: bytes) -> None:
         """End a stream: its connection begins anew, or what it carries is no DNS."""
         stream = self._streams.pop(key, None) or self._streams_before.pop(key, None)
-        if stream is not None and stream.pending:
-            self._lose(stream)
+        if stream is not None:
+            self._buffered -= len(stream.pending)
 
     def expire(self, now: int) -> None:
         """Forget streams without segments. A clock that was set back is survived."""
@@ -109,12 +99,8 @@ class Streams:
         self._streams_before, self._streams = self._streams, {}
         self._since = now
 
-    def _count_lost(self) -> None:
-        self.messages += 1
-        self._tally.add(Drop.DNS_STREAM_LOST)
-
     def _lose(self, stream: Stream) -> None:
-        self._count_lost()
+        self._tally.add(Drop.DNS_STREAM_LOST)
         self._buffered -= len(stream.pending)
         stream.pending = b""
 

@@ -126,7 +126,6 @@ class Clients(msgspec.Struct):
         pairs: Number of sockets per (client, server, server's port).
         established: Connections between two different addresses that were looked at.
         undecided: Those whose ports do not tell the side.
-        servers: Those that are the server's end.
         crowded: Those beyond the number of different pairs that are kept.
         malformed: Lines that could not be decoded.
         lines: All lines, whatever their state.
@@ -135,7 +134,6 @@ class Clients(msgspec.Struct):
     pairs: dict[tuple[str, str, int], int] = {}
     established: int = 0
     undecided: int = 0
-    servers: int = 0
     crowded: int = 0
     malformed: int = 0
     lines: int = 0
@@ -192,9 +190,7 @@ class ClientFinder:
     def _settle(self, socket: Socket, side: Side) -> None:
         if side is Side.UNKNOWN:
             self._found.undecided += 1
-        elif side is Side.SERVER:
-            self._found.servers += 1
-        else:
+        elif side is Side.CLIENT:
             pair = (socket.local, socket.remote, socket.remote_port)
             pairs = self._found.pairs
             if pair in pairs or len(pairs) < _MOST_PAIRS:

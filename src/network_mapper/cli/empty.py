@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from network_mapper.cli.sources.base import MapQuery, NoStatusError
-from network_mapper.export import completeness
 from network_mapper.export.labels import clean, namespace_of
 from network_mapper.export.selection import hidden, ways
 from network_mapper.export.times import age
@@ -27,7 +26,6 @@ NOTHING = "No connections found."
 _DROPS = {str(drop): drop for drop in Drop}
 _ORDINARY = {Drop.DNS_NO_ADDRESS, Drop.DNS_NXDOMAIN}
 """Answers that lead nowhere; a resolver that tries the suffixes of names gets them all day."""
-_NODES_OWN = (Hop.KERNEL, Hop.CAPTURE)
 _SHOWN = 8
 """Names in one line; more would bury the sentence."""
 
@@ -39,7 +37,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def describe_drop(reason: str, count: int) -> str:
-    """`12 observations never_seen: an address …`; a reason that only a newer mapper knows stands by its name."""
+    """`12 rows client_unknown: no pod or node had …`; a reason that only a newer mapper knows stands by its name."""
     drop = _DROPS.get(reason)
     if drop is None:
         return f"{count} {clean(reason)}"
@@ -47,10 +45,10 @@ def describe_drop(reason: str, count: int) -> str:
     return f"{count} {unit} {drop.value}: {drop.text}"
 
 
-def missing(answer: MapDocument) -> list[str]:
-    """How complete the map is, where so much is missing that a person who reads it should know."""
-    known = answer.completeness
-    return [completeness.sentence(known)] if known and completeness.is_worth_a_word(known) else []
+def is_rows(reason: str) -> bool:
+    """Whether a reason counts rows; a reason that only a newer mapper knows is taken to."""
+    drop = _DROPS.get(reason)
+    return drop is None or drop.unit == "rows"
 
 
 def hidden_note(count: int) -> str:
@@ -133,7 +131,7 @@ def _empty_map(status: Status, where: str) -> list[str]:
             for sniffer in status.sniffers
             if sniffer.started >= status.reset_at  # else what it counts may be older than the map
             for reason, count in sniffer.drops.items()
-            if count and reason in _DROPS and _DROPS[reason].hop in _NODES_OWN and reason not in _ORDINARY
+            if count and reason in _DROPS and _DROPS[reason].hop is Hop.CAPTURE and reason not in _ORDINARY
         ]
         if missed:
             lines.append("Nothing that was seen could be reported:")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from network_mapper.export.clientintents.model import Document
     from network_mapper.export.selection import Selection
     from network_mapper.model import Edge
-    from network_mapper.wire.api import Completeness, MapDocument
+    from network_mapper.wire.api import MapDocument
 
 _EXAMPLES = [
     ("export", "ClientIntents of the whole map, as YAML"),
@@ -115,14 +115,14 @@ def command(  # noqa: PLR0917  click passes them by name
         version = VERSIONS[output_version or "v2"]
         converted = _convert(found.edges, answer, version, selection, include_internet)
         left.add(converted.left)
-        _write_intents(target, converted.documents, version, answer.completeness)
+        _write_intents(target, converted.documents, version)
         is_empty = not converted.documents
     else:
         target.write(_table(format_, answer, found.edges))
         is_empty = not found.edges
     if is_empty and edges:
         notes.insert(0, empty.NOTHING)
-    for note in [*notes, *empty.missing(answer), *left.notes(), *target.notes]:
+    for note in [*notes, *left.notes(), *target.notes]:
         notice(note)
     for warning in [*left.warnings(), *target.warnings]:
         warn(warning)
@@ -156,20 +156,18 @@ def _convert(
     return convert(edges, Options(include_internet, azure_actions=version != "v1alpha3", labels=labels))
 
 
-def _write_intents(target: _Target, documents: Sequence[Document], version: str, known: Completeness | None) -> None:
+def _write_intents(target: _Target, documents: Sequence[Document], version: str) -> None:
     from network_mapper.cli.outputs import file_name  # noqa: PLC0415  as above
-    from network_mapper.export import completeness  # noqa: PLC0415  as above
     from network_mapper.export.clientintents import write  # noqa: PLC0415  as above
 
     text = write.to_yaml if target.format == "yaml" else write.to_json
-    told = completeness.sentence(known) if known else ""
     if not target.is_folder:
-        target.write(text(documents, version, told), end=b"\n")
+        target.write(text(documents, version), end=b"\n")
         return
     target.write_folder(
         {
             file_name(f"{document.name}.{document.namespace}".rstrip("."), f".{target.format}"): text(
-                [document], version, told
+                [document], version
             )
             for document in documents
         }
@@ -180,7 +178,7 @@ def _table(format_: str, answer: MapDocument, edges: list[Edge]) -> bytes:
     if format_ == "csv":
         from network_mapper.export.table_csv import to_csv  # noqa: PLC0415  as above
 
-        return to_csv(edges, header=state().headers, gone=answer.gone, known=answer.completeness)
+        return to_csv(edges, header=state().headers)
     from network_mapper.export.json_graph import to_json_graph  # noqa: PLC0415  as above
 
     return to_json_graph(answer, edges)

@@ -113,19 +113,8 @@ def command(
         edges = choose(answer, selection)
         click.echo(render(answer, edges, selection, output, by), nl=False)
         notes = _notes(source, answer, selection, by, shown=len(edges), wide=output == "wide")
-        if edges and output in ("text", "wide"):
-            notes += _missing(answer)
     for note in notes:
         notice(note)
-
-
-def _missing(answer: MapDocument) -> list[str]:
-    """How complete the map is, where a reader should know."""
-    if answer.completeness is None:
-        return []
-    from network_mapper.cli import empty  # noqa: PLC0415  --help needs none
-
-    return empty.missing(answer)
 
 
 def _notes(

@@ -43,17 +43,11 @@ def render(answer: MapDocument, edges: list[Edge], selection: Selection, output:
     if output == "text":
         from network_mapper.export import text  # noqa: PLC0415  likewise
 
-        return text.render(edges, tags=tags, gone=answer.gone, colour=colours())
+        return text.render(edges, tags=tags, colour=colours())
     from network_mapper.export import wide  # noqa: PLC0415  likewise
 
     return wide.render(
-        edges,
-        answer.generated_at,
-        headers=state().headers,
-        columns=_columns(),
-        tags=tags,
-        gone=answer.gone,
-        colour=colours(),
+        edges, answer.generated_at, headers=state().headers, columns=_columns(), tags=tags, colour=colours()
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from network_mapper.cli.command import Command, option, output_option
+from network_mapper.cli.command import Command, output_option
 from network_mapper.cli.console import notice, state
 from network_mapper.cli.options import connection_options
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _EXAMPLES = [
     ("status", "for people"),
     ("status -o wide", "also what each way of watching saw, and each kind of object that is read of the cluster"),
-    ("status --accounting", "the balance sheet: what came to each hop on the way to the map, and what became of it"),
     ("status -o json", "for a program, as the mapper answers it (times in milliseconds since the epoch)"),
 ]
 _SKEW = 1_000
@@ -31,8 +30,7 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _mapper(status: Status, where: str) -> list[str]:
-    from network_mapper.cli.empty import describe_drop  # noqa: PLC0415  --help needs no model
-    from network_mapper.export.completeness import sentence  # noqa: PLC0415  likewise
+    from network_mapper.cli.empty import describe_drop, is_rows  # noqa: PLC0415  --help needs no model
     from network_mapper.export.labels import clean  # noqa: PLC0415  likewise
     from network_mapper.export.times import age, rfc3339  # noqa: PLC0415  likewise
 
@@ -46,11 +44,10 @@ def _mapper(status: Status, where: str) -> list[str]:
         f"  Store: {clean(status.store)}, epoch {status.epoch}"
         + (f", emptied {age(status.now - status.reset_at)} ago" if status.reset_at else ""),
     ]
-    waiting = f", {status.waiting} waiting for their pods to be known" if status.waiting else ""
-    lines.append(f"  Rows: {status.rows} received since the mapper started{waiting}")
+    dropped = sum(count for reason, count in status.drops.items() if is_rows(reason))
+    waiting = f" + {status.waiting} waiting" if status.waiting else ""
+    lines.append(f"  Rows: {status.rows} received = {status.merged} merged + {dropped} dropped{waiting}")
     lines += [f"    {describe_drop(reason, count)}" for reason, count in sorted(status.drops.items()) if count]
-    if status.completeness is not None:
-        lines.append(f"  {sentence(status.completeness)}")
     return lines
 
 
@@ -255,19 +252,13 @@ def render(status: Status, where: str, *, wide: bool = False) -> str:
 
 @click.command(cls=Command, examples=_EXAMPLES)
 @output_option("text", "json", "yaml", "wide")
-@option(
-    "--accounting",
-    is_flag=True,
-    help="The balance sheet: at each hop, seen = passed on + held + dropped by reason; and when nobody watched.",
-)
 @connection_options
-def command(output: str, accounting: bool, connection: Connection) -> None:
+def command(output: str, connection: Connection) -> None:
     """Show what watches, what reports, and what did not reach the map.
 
-    Whatever a sniffer reports is either in the map or dropped for one of the reasons listed; for a minute at most, some
-    waits until the API tells whose an address is. With --accounting the numbers are shown hop by hop, from the kernel
-    of each node to the store, where each line adds up, and with them the times in which a node was not watched. A node
-    without a sniffer is named: what runs there is missing from the map as a client.
+    Every row that a sniffer reported is either merged into the map or dropped for one of the reasons listed, so the
+    numbers add up; for a minute at most, some wait until the API tells whose address their client's is. A node without
+    a sniffer is named: what runs there is missing from the map as a client.
 
     A saved map, and a mapper that knows only the GraphQL of the Otterize network mapper, have no status; to ask for it
     is an error (exit code 1).
@@ -278,15 +269,13 @@ def command(output: str, accounting: bool, connection: Connection) -> None:
 
     with open_source(connection) as source:
         status = source.status()
-    from network_mapper.cli.accounting import sheet  # noqa: PLC0415  --help needs no model
-
     match output:
         case "json":
             text = encode.to_json(status)
         case "yaml":
             text = encode.to_yaml(status)
         case _:
-            text = sheet(status) if accounting else render(status, source.where, wide=output == "wide")
+            text = render(status, source.where, wide=output == "wide")
     click.echo(text, nl=False)
     if status.version != __version__:
         notice(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from network_mapper.export.picture.scene import Scene
     from network_mapper.export.selection import Selection
     from network_mapper.model import Edge
-    from network_mapper.wire.api import Completeness, MapDocument
+    from network_mapper.wire.api import MapDocument
 
 FORMATS = ("svg", "png", "pdf", "jpg", "jpeg", "dot", "mermaid", "html")
 _ENDINGS = {"gv": "dot", "mmd": "mermaid", "htm": "html"}
@@ -168,7 +168,7 @@ def command(  # noqa: PLR0917  click passes them by name
         outputs.write_stdout(content)
     else:
         outputs.write_file(target, content, force=force, ours=_is_earlier)
-    for note in [*notes, *empty.missing(answer)]:
+    for note in notes:
         notice(note)
     for warning in warnings:
         warn(warning)
@@ -199,37 +199,32 @@ def _draw(
     from network_mapper.export.selection import client_tags  # noqa: PLC0415  likewise
 
     key = selection.distinct_by_label
-    drawn = graph.build(edges, client_tags(answer, key) if key else None, answer.gone)
+    drawn = graph.build(edges, client_tags(answer, key) if key else None)
     if wanted.format in _TEXTS:
-        return _text(drawn, wanted, answer.completeness)
-    return _picture(drawn, wanted, answer, notes)
+        return _text(drawn, wanted)
+    return _picture(drawn, wanted, answer.generated_at, notes)
 
 
-def _text(drawn: Graph, wanted: _Wanted, known: Completeness | None) -> tuple[bytes, list[str]]:
-    from network_mapper.export.completeness import sentence  # noqa: PLC0415  one format is loaded, not all
-
-    told = sentence(known) if known else ""
+def _text(drawn: Graph, wanted: _Wanted) -> tuple[bytes, list[str]]:
     if wanted.format == "dot":
         from network_mapper.export.picture import dot  # noqa: PLC0415  one format is loaded, not all
 
-        return dot.render(drawn, wanted.title, told).encode(), []
+        return dot.render(drawn, wanted.title).encode(), []
     from network_mapper.export.picture import mermaid  # noqa: PLC0415  likewise
 
-    text = mermaid.render(drawn, wanted.title, told)
+    text = mermaid.render(drawn, wanted.title)
     reason = mermaid.too_large(drawn, text)
     advice = "Draw a part of the map (-n, --focus), or use another format."
     return text.encode(), [f"a renderer may refuse this diagram: {reason}. {advice}"] if reason else []
 
 
-def _picture(drawn: Graph, wanted: _Wanted, answer: MapDocument, notes: Sequence[str]) -> tuple[bytes, list[str]]:
+def _picture(drawn: Graph, wanted: _Wanted, seen: int, notes: Sequence[str]) -> tuple[bytes, list[str]]:
     from network_mapper.cli.errors import CliError  # noqa: PLC0415  --help draws nothing
-    from network_mapper.export.completeness import brief  # noqa: PLC0415  likewise
     from network_mapper.export.picture.draw import Engine, Fold, Options, scene  # noqa: PLC0415  likewise
     from network_mapper.export.picture.graphviz import LayoutError  # noqa: PLC0415  likewise
     from network_mapper.export.picture.scene import THEMES  # noqa: PLC0415  likewise
 
-    told = brief(answer.completeness)
-    options = Options(wanted.title or _TITLE, Fold(wanted.fold), Engine(wanted.engine), answer.generated_at, told)
+    options = Options(wanted.title or _TITLE, Fold(wanted.fold), Engine(wanted.engine), seen)
     try:
         made = scene(drawn, options, " ".join(notes))
     except LayoutError as error:

@@ -147,7 +147,7 @@ class Watch:
                 continue
             if labels is None:
                 key_of_label = self._selection.distinct_by_label
-                labels = Labels(answer.edges, client_tags(answer, key_of_label) if key_of_label else None, answer.gone)
+                labels = Labels(answer.edges, client_tags(answer, key_of_label) if key_of_label else None)
             _print(_sentence(pair, before, labels, answer.generated_at))
         if len(self._known) > _MOST_KNOWN:
             self._known = {(pair.client, pair.server): self._known[pair.client, pair.server] for pair in pairs}

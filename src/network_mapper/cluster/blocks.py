@@ -24,16 +24,15 @@ class Blocks:
         self._named: dict[str, tuple[str, ...]] = {}
         self._ranges: _Ranges | None = None
 
-    def put(self, about: str, blocks: tuple[str, ...]) -> bool:
-        """Replace the blocks that an object names, each in CIDR notation; returns whether they are others."""
+    def put(self, about: str, blocks: tuple[str, ...]) -> None:
+        """Replace the blocks that an object names; each in CIDR notation."""
         if self._named.get(about, ()) == blocks:
-            return False
+            return
         self._ranges = None
         if blocks:
             self._named[about] = blocks
         else:
             del self._named[about]
-        return True
 
     def __contains__(self, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
         if self._ranges is None:
@@ -52,21 +51,19 @@ class Neighbourhoods:
     def __init__(self) -> None:
         self._counts: dict[str | int, int] = {}
 
-    def add(self, address: str) -> bool:
-        """Count an address, canonical; returns whether it is the first of its neighbourhood."""
+    def add(self, address: str) -> None:
+        """Count an address, canonical."""
         block = _block(address)
         self._counts[block] = self._counts.get(block, 0) + 1
-        return self._counts[block] == 1
 
-    def remove(self, address: str) -> bool:
-        """Count it no more; returns whether it was the last."""
+    def remove(self, address: str) -> None:
+        """Count it no more."""
         block = _block(address)
         left = self._counts[block] - 1
         if left:
             self._counts[block] = left
         else:
             del self._counts[block]
-        return not left
 
     def __contains__(self, address: str) -> bool:
         return _block(address) in self._counts

@@ -2,18 +2,22 @@
 
 Each adds to `problems` what is wrong with its object and goes on with the rest of it. An address that cannot be read
 costs that address, a time that cannot be read widens the span.
+
+How the times of a pod become the span in which an address was its own. The API writes whole seconds, cut off, so an
+instant in it means "within the second after this". The span is the widest that agrees with that: it starts with the
+first millisecond of its first second and ends with the last of its last. Two pods that used one address within the same
+second are therefore both possible in it, which is the truth.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from network_mapper.cluster import lifetimes
 from network_mapper.cluster.address import canonical
 from network_mapper.cluster.endpoints import ServiceKey, Target
-from network_mapper.cluster.entries import NodeEntry, PodEntry, Port, ServiceEntry
+from network_mapper.cluster.entries import FOREVER, NodeEntry, PodEntry, Port, ServiceEntry
 from network_mapper.cluster.objects import SERVICE_NAME_LABEL, EndpointSlice, milliseconds
 from network_mapper.cluster.own import is_own
 
@@ -27,13 +31,20 @@ if TYPE_CHECKING:
         Node,
         ObjectMeta,
         Pod,
+        PodStatus,
         Service,
         TargetRef,
     )
     from network_mapper.model import Workload
 
+SECOND: Final = 1000
+"""Resolution of the API's times, in milliseconds."""
+
+_FINISHED = ("Succeeded", "Failed")
 _ON_NODES = ("NodePort", "LoadBalancer")
 _LOOPBACK = ("127.0.0.1", "::1")
+_STOPPED = (("Ready", "False"), ("ContainersReady", "False"), ("DisruptionTarget", "True"))
+"""Conditions that a pod takes on when it is stopped."""
 
 
 def namespace_of(meta: ObjectMeta, problems: list[str]) -> str:
@@ -54,8 +65,6 @@ def pod_entry(
     texts = [ip.ip for ip in status.pod_ips or ()] if status else []
     if status and not texts and status.pod_ip:
         texts = [status.pod_ip]
-    start = lifetimes.start_of(meta, status, lambda: created(meta, problems))
-    end, end_told = lifetimes.end_of(pod, meta, problems)
     return PodEntry(
         namespace=namespace,
         name=meta.name,
@@ -66,11 +75,8 @@ def pod_entry(
         labels=_labels(meta),
         addresses=_addresses(texts, problems),
         ports=ports,
-        start=start.time,
-        end=end,
-        start_told=start.told,
-        waits=start.waits,
-        end_told=end_told,
+        start=_pod_start(meta, status, problems),
+        end=_pod_end(status, problems),
         named=named,
         hostname=(spec.hostname or "") if spec and spec.hostname != meta.name else "",
         own=is_own(meta.labels or {}),
@@ -92,13 +98,12 @@ def service_entry(service: Service, meta: ObjectMeta, namespace: str, problems: 
     spec, status = service.spec, service.status
     if spec is None:
         problems.append("no spec")
-        return ServiceEntry(namespace, meta.name, start=created(meta, problems), uid=meta.uid)
+        return ServiceEntry(namespace, meta.name, start=created(meta, problems))
     if spec.type == "ExternalName":
         external = (spec.external_name or "").lower().removesuffix(".")
         if not external:
             problems.append("no externalName")
-        start = created(meta, problems)
-        return ServiceEntry(namespace, meta.name, type=spec.type, external_name=external, start=start, uid=meta.uid)
+        return ServiceEntry(namespace, meta.name, type=spec.type, external_name=external, start=created(meta, problems))
     texts = [*(spec.cluster_ips or ([spec.cluster_ip] if spec.cluster_ip else [])), *(spec.external_ips or ())]
     ingresses = (status.load_balancer.ingress or []) if status and status.load_balancer else []
     texts += [ingress.ip for ingress in ingresses if ingress.ip]
@@ -118,7 +123,6 @@ def service_entry(service: Service, meta: ObjectMeta, namespace: str, problems: 
             for port in spec.ports or ()
         ),
         start=created(meta, problems),
-        uid=meta.uid,
     )
 
 
@@ -132,7 +136,6 @@ def node_entry(node: Node, meta: ObjectMeta, problems: list[str]) -> NodeEntry:
         pod_cidrs=cidrs,
         start=created(meta, problems),
         gateways=tuple(dict.fromkeys(gateway for cidr in cidrs for gateway in _gateways(cidr))),
-        uid=meta.uid,
     )
 
 
@@ -235,3 +238,48 @@ def _host_ports(pod: Pod) -> tuple[tuple[int, str], ...]:
         for port in container.ports or ()
         if port.host_port and port.host_ip not in _LOOPBACK
     )
+
+
+def _pod_start(meta: ObjectMeta, status: PodStatus | None, problems: list[str]) -> int:
+    """When the pod may have had its address.
+
+    That is when its kubelet took it on (`status.startTime`), not when it was created: a pod may wait for hours for a
+    place and then get the address of one that lived meanwhile. A static pod is the exception, for its mirror in the API
+    is created after it runs, and a restarted kubelet writes a new startTime: there it is the earlier of the two.
+    """
+    started = milliseconds(status.start_time) if status else None
+    if started is None:
+        return created(meta, problems)
+    if any(reference.kind == "Node" for reference in meta.owner_references or ()):
+        return min(started, created(meta, problems))
+    return started
+
+
+def _pod_end(status: PodStatus | None, problems: list[str]) -> int:
+    """When a pod that has run to its end gave its address back: the end of its last container.
+
+    A pod that was evicted, or whose node was lost, often says nothing of its containers. Its conditions then say since
+    when it is no longer ready, or was to go.
+    `metadata.deletionTimestamp` is no end: it lies in the future and the pod speaks on until it is really gone.
+    """
+    if status is None or status.phase not in _FINISHED:
+        return FOREVER
+    last: int | None = None
+    for statuses in (status.container_statuses, status.init_container_statuses, status.ephemeral_container_statuses):
+        for container in statuses or ():
+            ended = container.state.terminated if container.state else None
+            finished = milliseconds(ended.finished_at) if ended else None
+            if finished is not None and (last is None or finished > last):
+                last = finished
+    if last is None:
+        times = (
+            milliseconds(condition.last_transition_time)
+            for condition in status.conditions or ()
+            if (condition.type, condition.status) in _STOPPED
+        )
+        last = max((time for time in times if time is not None), default=None)
+    if last is None:
+        if status.pod_ips or status.pod_ip:
+            problems.append("over, but no container says since when")
+        return FOREVER
+    return last + SECOND

@@ -9,14 +9,19 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from network_mapper.cluster import build, identity
-from network_mapper.cluster.applications import name_of
-from network_mapper.cluster.backing import HEEDED_WITHIN, TOLD_WITHIN
-from network_mapper.cluster.control_plane import API_SERVICE
-from network_mapper.cluster.endpoints import Target
-from network_mapper.cluster.holdings import Holdings
+from network_mapper.cluster.applications import Applications, name_of
+from network_mapper.cluster.blocks import Blocks, Neighbourhoods, around
+from network_mapper.cluster.claims import Claims
+from network_mapper.cluster.control_plane import API_SERVICE, ControlPlane
+from network_mapper.cluster.endpoints import EndpointTable, ServiceKey
+from network_mapper.cluster.entries import FOREVER, Claim, NodeEntry, PodEntry, ServiceEntry
+from network_mapper.cluster.groups import Groups
 from network_mapper.cluster.kinds import Kinds
-from network_mapper.cluster.lifetimes import SECOND
+from network_mapper.cluster.names import OUTSIDE_KEY, host_key, service_key
+from network_mapper.cluster.news import News
 from network_mapper.cluster.objects import (
     ENDPOINT_SLICE,
     ENDPOINTS,
@@ -37,20 +42,18 @@ from network_mapper.cluster.objects import (
     group_kind,
 )
 from network_mapper.cluster.owners import Key, OwnerTree
-from network_mapper.cluster.roots import Roots
+from network_mapper.cluster.problems import Problems
+from network_mapper.cluster.remembered import Remembered
+from network_mapper.cluster.services import ServiceTable
 from network_mapper.model import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from network_mapper.cluster.endpoints import ServiceKey
-    from network_mapper.cluster.entries import PodEntry, ServiceEntry
-    from network_mapper.model import PodSighting
-
 _NO_NAMES = identity.OwnNames()
 
 
-class Changes(Holdings):
+class Changes:
     """The changing side of the index; `Index` documents the arguments and attributes."""
 
     def __init__(
@@ -61,46 +64,55 @@ class Changes(Holdings):
         remember: int,
         remember_most: int,
     ) -> None:
-        super().__init__(control_plane_prefix, remember, remember_most)
         self.keys = keys
         self.on_change = on_change
+        self.problems = Problems()
+        self._claims = Claims()
+        self._by_address = self._claims.by_address
+        self._gateways = Claims()
+        """What nodes have where nobody else does."""
+        self._pods: dict[Key, PodEntry] = {}
+        self._remembered = Remembered(remember, remember_most)
+        self._services = ServiceTable()
+        self._nodes: dict[str, NodeEntry] = {}
+        self._host_pods: dict[str, list[PodEntry]] = {}
+        self._endpoints = EndpointTable()
         self._owners = OwnerTree()
-        self._roots = Roots()
         self._own_names: dict[Key, identity.OwnNames] = {}
         self._misnamed: set[Key] = set()
+        self._groups = Groups()
+        self._applications = Applications()
         self._kinds = Kinds()
+        self._blocks = Blocks()
+        self._near_pods = Neighbourhoods()
+        self._control_plane = ControlPlane(control_plane_prefix)
+        self._dialled_nodes: set[str] = set()
         self._namespaces: set[str] = set()
+        self._news = News(self._claims, self._endpoints, self._services, self.problems)
 
-    def apply(self, kind: str, item: Object, at: int | None = None, since: int | None = None) -> None:
+    def apply(self, kind: str, item: Object) -> None:
         """Take in an object that is new or has changed.
 
         Args:
             kind: `objects.group_kind`; for kinds that are not indexed the object is an `Owner`.
             item: The object. One without a name is passed over and noted in `problems`.
-            at: When that was told, milliseconds since the epoch on our clock. None where it has been so for as long as
-                anybody knows: from files, and from the first list of a resource.
-            since: From when on it may have been so, where that is longer ago than a watch takes to tell: after a time
-                in which the resource could not be watched.
         """
         meta = item.metadata
         if meta is None or not meta.name:
             self.problems.put(f"{kind} without a name", ["passed over"])
             return
-        self._find_unfound(at)
         problems: list[str] = []
         namespace = ""
         if isinstance(item, Node):
-            self._put_node(meta.name, build.node_entry(item, item.metadata or ObjectMeta(), problems), at)
+            self._put_node(meta.name, build.node_entry(item, item.metadata or ObjectMeta(), problems))
         elif isinstance(item, ServiceCidr):
-            self._inside_changed |= self._blocks.put(
-                f"{kind} {meta.name}", build.blocks((item.spec and item.spec.cidrs) or (), problems)
-            )
+            self._blocks.put(f"{kind} {meta.name}", build.blocks((item.spec and item.spec.cidrs) or (), problems))
         elif isinstance(meta, ObjectMeta):
             namespace = build.namespace_of(meta, problems)
             if isinstance(item, Pod):
-                self._apply_pod(item, meta, namespace, problems, at)
+                self._apply_pod(item, meta, namespace, problems)
             elif isinstance(item, Service):
-                self._put_service((namespace, meta.name), build.service_entry(item, meta, namespace, problems), at)
+                self._put_service((namespace, meta.name), build.service_entry(item, meta, namespace, problems))
             elif isinstance(item, EndpointSlice | Endpoints):
                 self._apply_slice((kind, namespace, meta.name), item, meta, problems)
         else:
@@ -109,106 +121,70 @@ class Changes(Holdings):
             key = (kind, namespace, meta.name)
             if kind == NAMESPACE:
                 self._namespaces.add(meta.name)
-            elif owner is None:
-                self._roots.put(key)
-            else:
-                self._roots.read(kind)
-                self._roots.remove(key)
             if self._owners.put(key, self._parent(owner, namespace)):
                 self._resolve_below(key)
         self.problems.put(_about(kind, namespace, meta.name), problems)
-        self._tell(at, since)
+        self._tell()
 
-    def delete(self, kind: str, namespace: str, name: str, at: int | None = None, since: int | None = None) -> None:
+    def delete(self, kind: str, namespace: str, name: str, at: int | None = None) -> None:
         """Forget an object; one that is not known is no error.
 
         Args:
             kind: `objects.group_kind`.
             namespace: Empty for kinds without.
             name: Of the object.
-            at: When that was told, milliseconds since the epoch on our clock. A pod, service or node is then remembered
-                for the time until there. None forgets it at once.
-            since: As in `apply`.
+            at: When it went, milliseconds since the epoch. A pod is then remembered for the time until there. None
+                forgets it at once.
         """
-        self._find_unfound(at)
         key = (kind, namespace, name)
         if kind == POD:
             pod = self._pods.get(key)
             if pod is not None and at is not None:
-                self._bury_pod(key, pod, self._on_clock_of(pod.node, at))
+                self._bury(key, pod, at)
             else:
                 self._put_pod(key, None)
             self._own_names.pop(key, None)
             self._misnamed.discard(key)
             self._owners.remove(key)
         elif kind == SERVICE:
-            self._put_service((namespace, name), None, at)
+            self._put_service((namespace, name), None)
         elif kind == NODE:
-            self._put_node(name, None, at)
+            self._put_node(name, None)
         elif kind in (ENDPOINT_SLICE, ENDPOINTS):
             self._touch_slices(self._endpoints.remove(key))
         elif kind == SERVICE_CIDR:
-            self._inside_changed |= self._blocks.put(f"{kind} {name}", ())
+            self._blocks.put(f"{kind} {name}", ())
         else:
             if kind == NAMESPACE:
                 self._namespaces.discard(name)
             self._owners.remove(key)
-            self._roots.remove(key)
         self.problems.put(_about(kind, namespace, name), [])
-        self._tell(at, since)
-
-    def listed(self, kind: str) -> None:
-        """Note that all objects of a kind that may own pods have been told, even if there are none."""
-        self._roots.read(kind)
-
-    def sight(self, node: str, sighting: PodSighting, ahead: int) -> None:
-        """Take in that a node saw a pod to have addresses; used where the API's times do not decide (`witnesses`).
-
-        In what order sightings come does not matter, but that when there are too many, those that were not told of for
-        the longest time are forgotten.
-
-        Args:
-            node: Who saw it.
-            sighting: What it saw, with times of its own clock. They are kept so, as the API's times of a pod are on
-                the clock of its node.
-            ahead: By how many milliseconds that clock is ahead of ours. What we hear from then on of the end of pods of
-                that node, at a time of our clock, is taken on theirs.
-        """
-        self._see(node, sighting, ahead)
-        self._tell(None, None)
+        self._tell()
 
     def forget(self, now: int) -> int:
-        """Forget what has been gone for as long as it is remembered; call it every few seconds.
+        """Forget the pods that have been gone for as long as they are remembered; call it every few seconds.
 
         Args:
             now: Milliseconds since the epoch.
 
         Returns:
-            How many pods were forgotten.
+            How many were forgotten.
         """
-        remembered = self._remembered
-        before = remembered.pods
-        while remembered.due(now):
-            self._forget_first()
-        for sighted in self._sightings.due(now - remembered.span):
-            self._overlook(sighted)
-        for service in list(self._storied):
-            if not service.forget_history(now - remembered.span):
-                del self._storied[service]
-        self._tell(None, None)
-        return before - remembered.pods
+        found = list(self._remembered.due(now))
+        for pod in found:
+            self._forget_pod(pod)
+        self._tell()
+        return len(found)
 
     # Pods
 
-    def _apply_pod(self, pod: Pod, meta: ObjectMeta, namespace: str, problems: list[str], at: int | None) -> None:
+    def _apply_pod(self, pod: Pod, meta: ObjectMeta, namespace: str, problems: list[str]) -> None:
         key = (POD, namespace, meta.name)
         old = self._pods.get(key)
         if old is not None and old.uid and meta.uid and old.uid != meta.uid:
             # A name is free only when its pod is gone, so the first one went before the second was created.
-            self._bury_pod(key, old, build.created(meta, []) + SECOND)
+            self._bury(key, old, build.created(meta, []) + build.SECOND)
             old = None
-        if old is None:
-            self._raise_pod(meta.uid)
         known = len(problems)
         names = identity.own_names(pod, meta, self.keys, problems)
         if len(problems) > known:
@@ -227,16 +203,84 @@ class Changes(Holdings):
         workload = old.workload if old and not renamed and not moved else self._workload(key)
         entry = build.pod_entry(pod, meta, namespace, workload, problems, named=bool(names.given))
         self._share_labels(entry, owner, old)
-        if old is not None:
-            _keep_start(entry, old)
-            if at is not None:
-                self._keep_lost_addresses(old, entry, at)
-        if old is not None and _same(entry, old, without="labels") and name_of(entry.labels) == name_of(old.labels):
+        if old is not None and _same(entry, old, without="labels") and name_of(entry) == name_of(old):
             old.labels = entry.labels  # no answer about an address or a name depends on them
         else:
             self._put_pod(key, entry)
         if moved:
             self._resolve_below(key)
+
+    def _put_pod(self, key: Key, new: PodEntry | None) -> None:
+        """Replace a pod's entry, or remove it, with all that depends on it."""
+        old = self._pods.pop(key, None)
+        if old is not None:
+            self._groups.remove(old)
+            self._release(old)
+        if new is not None:
+            self._groups.add(new)
+            self._hold(new)
+            self._pods[key] = new
+        if old is not None or new is not None:
+            self._news.services(self._endpoints.services_of(key[1:]))
+
+    def _bury(self, key: Key, pod: PodEntry, end: int) -> None:
+        """Take a pod out of the present and remember that it had its addresses until `end`."""
+        self._put_pod(key, None)
+        if not pod.addresses or not self._remembered.is_on:
+            return
+        # The clock of the one who says when it went may be behind that of the API server: it lived for a moment.
+        gone = msgspec.structs.replace(pod, end=min(pod.end, max(end, pod.start + build.SECOND)))
+        self._remembered.add(gone)
+        self._groups.bury(gone)
+        self._hold(gone)
+        for oldest in self._remembered.too_many():
+            self._forget_pod(oldest)
+
+    def _forget_pod(self, gone: PodEntry) -> None:
+        self._groups.forget(gone)
+        self._release(gone)
+        self._news.services(self._endpoints.services_of((gone.namespace, gone.name)))
+
+    def _hold(self, pod: PodEntry) -> None:
+        """Let a pod, present or gone, have its addresses."""
+        self._applications.add(pod)
+        if pod.host_network:
+            self._host_pods.setdefault(pod.node, []).append(pod)
+            self._share_node(pod.node)
+            return
+        if pod.node_ports:
+            self._host_pods.setdefault(pod.node, []).append(pod)
+            self._share_node(pod.node)
+        for address in pod.addresses:
+            self._claims.add(address, Claim(pod, pod.start, pod.end))
+            self._near_pods.add(address)
+            self._news.address(address)
+
+    def _release(self, pod: PodEntry) -> None:
+        """Take a pod's addresses back."""
+        self._applications.remove(pod)
+        if pod.host_network:
+            self._host_pods[pod.node].remove(pod)
+            self._share_node(pod.node)
+            return
+        if pod.node_ports:
+            self._host_pods[pod.node].remove(pod)
+            self._share_node(pod.node)
+        for address in pod.addresses:
+            self._claims.remove(address, pod)
+            self._near_pods.remove(address)
+            self._news.address(address)
+
+    def _share_node(self, name: str) -> None:
+        """Tell a node which pods share its addresses or have ports of it."""
+        pods = self._host_pods[name]
+        node = self._nodes.get(name)
+        if node is not None:
+            node.host_pods = _sorted_pods(pods)
+            for address in (*node.addresses, *node.gateways):
+                self._news.address(address)
+        if not pods:
+            del self._host_pods[name]
 
     # Services and nodes
 
@@ -246,15 +290,7 @@ class Changes(Holdings):
             problems.append("names no service")
             self._touch_slices(self._endpoints.remove(key))
         else:
-            self._touch_slices(self._endpoints.put(key, service, tuple(map(self._shared, targets))))
-
-    def _shared(self, target: Target) -> Target:
-        """An endpoint with the texts that its pod has."""
-        pod = self._pods.get((POD, *target.pod)) if target.pod is not None else None
-        if pod is None:
-            return target
-        addresses = pod.addresses if pod.addresses == target.addresses else target.addresses
-        return Target((pod.namespace, pod.name), target.hostname, addresses)
+            self._touch_slices(self._endpoints.put(key, service, targets))
 
     def _touch_slices(self, services: set[ServiceKey]) -> None:
         self._news.services(services)
@@ -262,6 +298,60 @@ class Changes(Holdings):
             targets = self._endpoints.targets(API_SERVICE)
             plain = (address for target in targets if target.pod is None for address in target.addresses)
             self._news.keys(self._control_plane.put(plain))
+
+    def _put_service(self, key: ServiceKey, new: ServiceEntry | None) -> None:
+        if new is not None and new == self._services.get(key):
+            return
+        old = self._services.put(key, new)
+        if old is not None:
+            for address in old.addresses:
+                self._claims.remove(address, old)
+                self._news.address(address)
+        if new is not None:
+            new.find_backends_with(self._backends)
+            for address in new.addresses:
+                self._claims.add(address, Claim(new, new.start, FOREVER))
+                self._news.address(address)
+        if old is not None or new is not None:
+            self._touch_ways(key, old, new)
+        if key == API_SERVICE:
+            self._blocks.put(f"{SERVICE} {key}", around(new.addresses) if new else ())
+
+    def _touch_ways(self, key: ServiceKey, old: ServiceEntry | None, new: ServiceEntry | None) -> None:
+        """Tell all that leads to a service besides its addresses."""
+        self._news.keys((service_key(*key),))
+        hosts = set(old.hostnames if old else ())
+        opened = set(new.hostnames if new else ()) - hosts
+        self._news.keys(host_key(host) for host in hosts | opened)
+        if opened:
+            self._news.keys((OUTSIDE_KEY,))
+        if (old is not None and old.on_nodes) or (new is not None and new.on_nodes):
+            self._news.keys(self._dialled_nodes)
+            self._dialled_nodes.clear()
+        if key == API_SERVICE:
+            self._news.keys(self._control_plane.addresses())
+
+    def _put_node(self, name: str, new: NodeEntry | None) -> None:
+        if new is not None and _same(new, self._nodes.get(name), without="host_pods"):
+            return
+        old = self._nodes.pop(name, None)
+        if old is not None:
+            for address in old.addresses:
+                self._claims.remove(address, old)
+                self._news.address(address)
+            for address in old.gateways:
+                self._gateways.remove(address, old)
+                self._news.address(address)
+        if new is not None:
+            new.host_pods = _sorted_pods(self._host_pods.get(name, []))
+            self._nodes[name] = new
+            for address in new.addresses:
+                self._claims.add(address, Claim(new, new.start, FOREVER))
+                self._news.address(address)
+            for address in new.gateways:
+                self._gateways.add(address, Claim(new, new.start, FOREVER))
+                self._news.address(address)
+        self._blocks.put(f"{NODE} {name}", new.pod_cidrs if new else ())
 
     # Who a pod is
 
@@ -282,8 +372,7 @@ class Changes(Holdings):
             self._groups.remove(pod)
             pod.workload = workload
             self._groups.add(pod)
-            self._tell_of(pod)
-            self._news.services(self._endpoints.services_of(below[1:]))
+            self._touch_pod(below, pod)
 
     def _workload(self, key: Key) -> Workload:
         root = self._owners.root(key)
@@ -331,30 +420,16 @@ class Changes(Holdings):
 
     # Telling others
 
-    def _find_unfound(self, at: int | None) -> None:
-        """Find who is behind services before that changes at a time that is told."""
-        if at is None:
-            return
-        for key in self._unfound:
-            service = self._services.get(key)
-            if service is not None:
-                _ = service.backends
-        self._unfound.clear()
+    def _touch_pod(self, key: Key, pod: PodEntry) -> None:
+        addresses = pod.addresses
+        if pod.host_network or pod.node_ports:
+            node = self._nodes.get(pod.node)
+            addresses += (*node.addresses, *node.gateways) if node else ()
+        for address in addresses:
+            self._news.address(address)
+        self._news.services(self._endpoints.services_of(key[1:]))
 
-    def _tell(self, at: int | None, since: int | None) -> None:
-        for touched in self._news.touched():
-            service = self._services.get(touched)
-            if service is None:
-                continue
-            if at is None:
-                service.forget_backends()
-                self._unfound.add(touched)
-            else:
-                earliest = at - TOLD_WITHIN if since is None else min(since, at - TOLD_WITHIN)
-                if service.renew_backends(earliest, at + HEEDED_WITHIN):
-                    self._storied[service] = None
-            self._news.service(service)
-        self._tell_inside()
+    def _tell(self) -> None:
         keys = self._news.take()
         if self.on_change is not None:
             for key in keys:
@@ -370,12 +445,11 @@ def _about(kind: str, namespace: str, name: str) -> str:
     return f"{kind.partition('.')[0]} {namespace}/{name}" if namespace else f"{kind.partition('.')[0]} {name}"
 
 
-def _same(new: PodEntry, old: PodEntry, without: str) -> bool:
-    return all(getattr(old, field) == getattr(new, field) for field in new.__struct_fields__ if field != without)
+def _same(new: PodEntry | NodeEntry, old: PodEntry | NodeEntry | None, without: str = "") -> bool:
+    return old is not None and all(
+        getattr(old, field) == getattr(new, field) for field in new.__struct_fields__ if field != without
+    )
 
 
-def _keep_start(new: PodEntry, old: PodEntry) -> None:
-    """Keep what was told of a pod's start: of containers that began anew the API does not say when they first did."""
-    if old.start_told and not old.waits:
-        new.start = min(old.start, new.start) if new.start_told else old.start
-        new.start_told, new.waits = True, False
+def _sorted_pods(pods: list[PodEntry]) -> tuple[PodEntry, ...]:
+    return tuple(sorted(pods, key=lambda pod: (pod.namespace, pod.name, pod.start)))

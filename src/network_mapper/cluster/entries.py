@@ -7,16 +7,17 @@ Times are milliseconds since the epoch (UTC).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from network_mapper.cluster.backing import Backing, History
-from network_mapper.cluster.spans import ALWAYS, FOREVER
 from network_mapper.model import Workload  # noqa: TC001  msgspec reads the annotation at run time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+FOREVER: Final = 1 << 62
+"""The end of what has not ended."""
 
 
 class PodEntry(msgspec.Struct, gc=False, eq=False):
@@ -34,14 +35,11 @@ class PodEntry(msgspec.Struct, gc=False, eq=False):
         ports: Declared container ports as (port, protocol), protocol in lower case.
         node_ports: Where it is reached at its node's addresses, likewise: all ports on its node's network, else those
             that it has of its node (`hostPort`).
-        start: From when its addresses were its own, on the clock of its node.
+        start: From when its addresses were its own.
         end: Until when (exclusive), `FOREVER` while it lives.
         named: Its workload's name was given to it, by annotation or label.
         hostname: `spec.hostname` where that is another than its name, else empty.
         own: It is a part of this program.
-        start_told: A container's own time says when it began; else it may have begun later.
-        end_told: A container's own time says when it ended; else it may have ended earlier, or gone on for a while.
-        waits: None of its containers has begun so far, so that nobody speaks from its addresses.
     """
 
     namespace: str
@@ -59,9 +57,6 @@ class PodEntry(msgspec.Struct, gc=False, eq=False):
     hostname: str = ""
     own: bool = False
     node_ports: tuple[tuple[int, str], ...] = ()
-    start_told: bool = False
-    end_told: bool = False
-    waits: bool = False
 
 
 class Port(msgspec.Struct, frozen=True, gc=False):
@@ -92,17 +87,13 @@ class ServiceEntry:
         hostnames: Names of its load balancers, in lower case.
         ports: Its ports.
         start: When it was created.
-        uid: Empty when the object had none.
-        end: When it was deleted (exclusive), `FOREVER` while it is there.
     """
 
     __slots__ = (
         "_backends",
         "_find",
-        "_history",
         "_reached_at",
         "addresses",
-        "end",
         "external_name",
         "hostnames",
         "name",
@@ -110,7 +101,6 @@ class ServiceEntry:
         "ports",
         "start",
         "type",
-        "uid",
     )
 
     def __init__(
@@ -124,8 +114,6 @@ class ServiceEntry:
         hostnames: tuple[str, ...] = (),
         ports: tuple[Port, ...] = (),
         start: int = 0,
-        uid: str = "",
-        end: int = FOREVER,
     ) -> None:
         self.namespace = namespace
         self.name = name
@@ -135,32 +123,16 @@ class ServiceEntry:
         self.hostnames = hostnames
         self.ports = ports
         self.start = start
-        self.uid = uid
-        self.end = end
-        self._history: History | None = None
         self._find: Callable[[ServiceEntry], tuple[Workload, ...]] | None = None
         self._backends: tuple[Workload, ...] | None = None
         self._reached_at: set[str] | None = None
 
     @property
     def backends(self) -> tuple[Workload, ...]:
-        """The distinct workloads of all its endpoints at present, ready or not, sorted. Found when first asked for."""
+        """The distinct workloads of all its endpoints, ready or not, sorted. Found when first asked for."""
         if self._backends is None:
             self._backends = self._find(self) if self._find else ()
         return self._backends
-
-    def backends_at(self, instant: int) -> tuple[Workload, ...]:
-        """The distinct workloads of all the endpoints that it had, or may have had, at an instant, sorted."""
-        return self.backing(instant).workloads
-
-    def backing(self, instant: int) -> Backing:
-        """Who was behind it at an instant, as `backends_at`, with the span in which that answer holds.
-
-        Times of changes are when they were told, on our clock; see `backing.History`.
-        """
-        if self._history is None:
-            return Backing(self.backends, ALWAYS, FOREVER)
-        return self._history.at(instant, self.backends)
 
     @property
     def is_api_server(self) -> bool:
@@ -196,41 +168,8 @@ class ServiceEntry:
         self._find = find
 
     def forget_backends(self) -> None:
-        """Find the backends anew when they are next asked for, as if they had never been others; for the index."""
+        """Find the backends anew when they are next asked for; for the index."""
         self._backends = None
-
-    def renew_backends(self, earliest: int, latest: int) -> bool:
-        """Find the backends anew and keep the former ones as history; returns whether they changed; for the index.
-
-        Args:
-            earliest: The change happened then or later.
-            latest: And before this.
-        """
-        before = self.backends
-        self._backends = self._find(self) if self._find else ()
-        if self._backends == before:
-            return False
-        if self._history is None:
-            self._history = History()
-        self._history.put(before, earliest, latest)
-        return True
-
-    def succeed(self, old: ServiceEntry) -> None:
-        """Take over the history of the same service as it was before; for the index."""
-        self._history = old._history
-        self._backends = old._backends
-
-    def forget_history(self, before: int) -> bool:
-        """Forget who was behind it before an instant; returns whether history is left; for the index."""
-        if self._history is not None and not self._history.forget(before):
-            self._history = None
-        return self._history is not None
-
-    def stop(self, end: int) -> None:
-        """It is gone; what is behind it changes no more; for the index."""
-        self._backends = self.backends
-        self._find = None
-        self.end = end
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ServiceEntry) and all(
@@ -252,8 +191,8 @@ class NodeEntry(msgspec.Struct, eq=False):
         pod_cidrs: Blocks from which its pods and its bridge get their addresses.
         start: When it was registered.
         gateways: Addresses in `pod_cidrs` that are the node's own where no pod has them: its bridge's and its tunnel's.
-        uid: Empty when the object had none.
-        end: When it was deleted (exclusive), `FOREVER` while it is there.
+        host_pods: Pods that share its addresses or have ports of it, by namespace and name; those that are gone, too,
+            while remembered.
     """
 
     name: str
@@ -261,8 +200,7 @@ class NodeEntry(msgspec.Struct, eq=False):
     pod_cidrs: tuple[str, ...]
     start: int
     gateways: tuple[str, ...] = ()
-    uid: str = ""
-    end: int = FOREVER
+    host_pods: tuple[PodEntry, ...] = ()
 
 
 Entry = PodEntry | ServiceEntry | NodeEntry

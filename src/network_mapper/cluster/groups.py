@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from network_mapper.cluster.remembered import Traits
-from network_mapper.cluster.spans import FOREVER
+from network_mapper.cluster.entries import FOREVER, PodEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
-    from network_mapper.cluster.entries import PodEntry
     from network_mapper.model import Workload
 
 
@@ -38,7 +36,7 @@ class Groups:
         """Count a pod for its workload."""
         group = self._group(pod.workload)
         self._present += not group.pods
-        group.pods[pod] = None
+        group.pods.append(pod)
         group.living += pod.end == FOREVER
         group.named += pod.named
         self._count_own(group, pod, 1)
@@ -48,7 +46,7 @@ class Groups:
     def remove(self, pod: PodEntry) -> None:
         """Count it no more; `pod` must be as it was added."""
         group = self._groups[pod.workload]
-        del group.pods[pod]
+        group.pods.remove(pod)
         group.living -= pod.end == FOREVER
         group.named -= pod.named
         self._count_own(group, pod, -1)
@@ -57,45 +55,27 @@ class Groups:
         self._present -= not group.pods
         self._leave(group)
 
-    def traits(self, pod: PodEntry) -> Traits:
-        """What a pod has in common with others of its workload, which share it when they are gone."""
-        group = self._group(pod.workload)
-        traits = Traits(
-            group.workload,
-            pod.labels,
-            pod.ports,
-            pod.node_ports,
-            pod.hostname,
-            pod.host_network,
-            pod.named,
-            pod.own,
-            pod.start_told,
-            pod.end_told,
-        )
-        if group.last != traits:
-            group.last = traits
-        return group.last
-
-    def bury(self, gone: Traits) -> None:
+    def bury(self, pod: PodEntry) -> None:
         """Remember a pod that is gone."""
-        group = self._group(gone.workload)
+        group = self._group(pod.workload)
         group.gone += 1
-        group.named += gone.named
-        self._count_own(group, gone, 1)
+        group.named += pod.named
+        self._count_own(group, pod, 1)
+        group.last_labels = pod.labels
 
-    def forget(self, gone: Traits) -> None:
-        """Remember it no longer."""
-        group = self._groups[gone.workload]
+    def forget(self, pod: PodEntry) -> None:
+        """Remember it no longer; `pod` must be as it was buried."""
+        group = self._groups[pod.workload]
         group.gone -= 1
-        group.named -= gone.named
-        self._count_own(group, gone, -1)
+        group.named -= pod.named
+        self._count_own(group, pod, -1)
         self._leave(group)
 
     def own(self) -> frozenset[Workload]:
         """The workloads of which a pod, present or remembered, is a part of this program."""
         return frozenset(self._own)
 
-    def _count_own(self, group: _Group, pod: PodEntry | Traits, count: int) -> None:
+    def _count_own(self, group: _Group, pod: PodEntry, count: int) -> None:
         if pod.own:
             group.own += count
             if group.own:
@@ -119,14 +99,12 @@ class Groups:
         if group is None:
             return {}
         newest = group.find_newest()
-        if newest is None:
-            return group.last.labels if group.last else {}
-        return newest.labels
+        return newest.labels if newest else group.last_labels
 
-    def pods(self, workload: Workload) -> Collection[PodEntry]:
+    def pods(self, workload: Workload) -> list[PodEntry]:
         """Its present pods; not to be changed."""
         group = self._groups.get(workload)
-        return group.pods.keys() if group else ()
+        return group.pods if group else []
 
     def of_name(self, namespace: str, name: str) -> Workload | None:
         """The workload of that name.
@@ -170,17 +148,17 @@ class Groups:
 
 
 class _Group:
-    __slots__ = ("gone", "last", "living", "named", "newest", "own", "pods", "workload")
+    __slots__ = ("gone", "last_labels", "living", "named", "newest", "own", "pods", "workload")
 
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
-        self.pods: dict[PodEntry, None] = {}
+        self.pods: list[PodEntry] = []
         self.newest: PodEntry | None = None
         self.living = 0
         self.named = 0
         self.own = 0
         self.gone = 0
-        self.last: Traits | None = None
+        self.last_labels: dict[str, str] = {}
 
     def find_newest(self) -> PodEntry | None:
         """The newest pod, looked for only after the one that was is gone."""

@@ -4,8 +4,8 @@ The index takes in objects one by one, in any order, from a snapshot or a watch,
 been built from the present objects at once (`changes`). Whatever changes, `on_change` is told the keys whose answers
 may have changed, so that others may keep answers: an address, or what `keys_of` says about a DNS name.
 
-Pods on the host's network have no address of their own. The node has it, and they are found by it (`Index.host_pods`),
-as are those that have a port of it.
+Pods on the host's network have no address of their own. The node has it, and lists them (`NodeEntry.host_pods`), with
+those that have a port of it.
 
 A pod that is gone is remembered for a while, for what was seen of it may arrive late. It answers for its time alone,
 and counts nowhere as a pod.
@@ -14,27 +14,17 @@ and counts nowhere as a pod.
 from __future__ import annotations
 
 import ipaddress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from network_mapper.cluster import identity
 from network_mapper.cluster.address import canonical, from_dashes
 from network_mapper.cluster.applications import name_of
 from network_mapper.cluster.changes import Changes, by_name
-from network_mapper.cluster.claims import (
-    NOBODY,
-    Near,
-    Shared,
-    answer,
-    balancer_key,
-    gateway_key,
-    host_key,
-    listening_key,
-    on_nodes_key,
-    speaking,
-)
 from network_mapper.cluster.control_plane import API_SERVICE
 from network_mapper.cluster.dialling import reached
 from network_mapper.cluster.entries import (
+    FOREVER,
     Claim,
     Contested,
     Entry,
@@ -52,17 +42,15 @@ from network_mapper.cluster.names import (
     Missing,
     Outside,
     ServiceName,
+    host_key,
     parse,
     runs_as,
     service_key,
 )
-from network_mapper.cluster.names import host_key as host_name_key
-from network_mapper.cluster.objects import POD, SERVICE
-from network_mapper.cluster.spans import ALWAYS, FOREVER
-from network_mapper.cluster.witnesses import weigh
+from network_mapper.cluster.objects import POD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
     from network_mapper.model import Workload
 
@@ -122,18 +110,16 @@ class Index(Changes):
     def at(self, address: str, instant: int) -> Claim | Contested | None:
         """Who had an address.
 
-        A pod's times are on the clock of its node (`lifetimes`); so is the instant about one.
-
         Returns:
             The owner, with the span around `instant` in which this answer holds; several possible owners; or None.
             Where a node and services share an address, the node: it is the only one that speaks from there. An address
             that network plugins give to a node among those of its pods is the node's, unless a pod is known to have, or
-            to have had it. Where the API's times leave it open, whoever a node saw there (`witnesses`).
+            to have had it.
         """
-        held = self._by_key.get(address)
-        if type(held) is Claim and held.start <= instant < held.end:
-            return held
-        return self._at(address, instant)
+        held = self._by_address.get(address)
+        if type(held) is Claim:
+            return held if held.start <= instant < held.end else None
+        return self._gateways.at(address, instant) if held is None else self._claims.at(address, instant)
 
     def dialled(self, address: str, port: int, protocol: str, instant: int) -> Claim | Contested | None:
         """Who is reached at an address: like `at`, but where it is shared, the port decides.
@@ -147,15 +133,22 @@ class Index(Changes):
             protocol: In lower case.
             instant: Milliseconds since the epoch.
         """
-        held = self._by_key.get(address)
-        if type(held) is Claim and type(held.owner) is not NodeEntry and held.start <= instant < held.end:
-            return held
-        return self._dialled(address, port, protocol, instant)
+        held = self._by_address.get(address)
+        if type(held) is Claim and type(held.owner) is not NodeEntry:
+            if held.start <= instant < held.end:
+                return held
+            held = None
+        if held is None and address not in self._control_plane:
+            return self._gateways.at(address, instant) if address not in self._by_address else None
+        return self._reached(address, port, protocol, instant)
 
     def node_of(self, address: str, instant: int) -> str:
         """The name of the node whose own address this was; empty where it was none's, or several nodes'."""
-        owners = self._claims.near(address, instant).owners
-        nodes = {owner.name for owner in owners if isinstance(owner, NodeEntry)}
+        nodes = {
+            claim.owner.name
+            for claim in self._claims.of(address)
+            if isinstance(claim.owner, NodeEntry) and claim.start <= instant < claim.end
+        }
         return nodes.pop() if len(nodes) == 1 else ""
 
     def hosted(self, host_name: str, address: str, instant: int) -> PodEntry | None:
@@ -170,21 +163,20 @@ class Index(Changes):
         Returns:
             None where no pod fits, or pods of several workloads do.
         """
-        owners: list[Entry] = []
-        for owner in self._claims.near(address, instant).owners:
-            owners += self.host_pods(owner.name, instant) if isinstance(owner, NodeEntry) else (owner,)
-        found = [
-            pod
-            for pod in owners
-            if isinstance(pod, PodEntry)
-            and runs_as(host_name, pod.name, pod.hostname, f"{pod.namespace}.svc.{self.domain}")
-        ]
+        found: list[PodEntry] = []
+        for claim in self._claims.of(address):
+            if not claim.start <= instant < claim.end:
+                continue
+            owner = claim.owner
+            pods = (owner,) if isinstance(owner, PodEntry) else owner.host_pods if isinstance(owner, NodeEntry) else ()
+            pods = tuple(pod for pod in pods if pod is owner or pod.host_network)
+            found += [
+                pod
+                for pod in pods
+                if pod.start <= instant < pod.end
+                and runs_as(host_name, pod.name, pod.hostname, f"{pod.namespace}.svc.{self.domain}")
+            ]
         return max(found, key=_age) if len({pod.workload for pod in found}) == 1 else None
-
-    def host_pods(self, node: str, instant: int) -> tuple[PodEntry, ...]:
-        """The pods that shared a node's addresses, present and remembered ones."""
-        owners = self._claims.near(host_key(node), instant).owners
-        return tuple(owner for owner in owners if isinstance(owner, PodEntry))
 
     def is_control_plane(self, address: str) -> bool:
         """Whether an address is, or lies close to, one where the API server answers that is no pod of the cluster.
@@ -201,16 +193,16 @@ class Index(Changes):
         or /64), because not every network plugin keeps to podCIDRs and its gateways are in no object at all.
         """
         text = str(address)
-        return self._claims.is_known(text) or address in self._blocks or text in self._near_pods
+        return text in self._by_address or address in self._blocks or text in self._near_pods
 
     def may_be_told(self, address: str, instant: int) -> bool:
         """Whether somebody may have had an address of the cluster's own at that time whom nobody has told of yet.
 
         Not where somebody is known to have had it then or later: who was there before is told before.
         """
-        if self._claims.held_after(address, instant) or address in self._control_plane:
+        if any(claim.end > instant for claim in self._claims.of(address)) or address in self._control_plane:
             return False
-        return self._at(address, instant) is None and self.is_inside(ipaddress.ip_address(address))
+        return self._gateways.at(address, instant) is None and self.is_inside(ipaddress.ip_address(address))
 
     # Names
 
@@ -226,12 +218,11 @@ class Index(Changes):
             found = self.at(meant.address, instant)
             return found.owner if isinstance(found, Claim) else found or MISSING
         if isinstance(meant, Outside):
-            key = balancer_key(_plain(dns_name))
-            services = tuple(self._claims.near(key, instant).owners) or self._claims.present(key)
+            services = self._services.by_host(_plain(dns_name))
             return meant if not services else services[0] if len(services) == 1 else Contested(services)
         if not isinstance(meant, ServiceName):
             return meant
-        service = self._service_at(meant.namespace, meant.service, instant)
+        service = self._services.get((meant.namespace, meant.service))
         if service is None:
             return MISSING
         if not meant.host:
@@ -248,7 +239,7 @@ class Index(Changes):
             return (meant.address,)
         if isinstance(meant, Outside):
             name = _plain(dns_name)
-            return (host_name_key(name),) if self._claims.is_known(balancer_key(name)) else (OUTSIDE_KEY,)
+            return (host_key(name),) if self._services.by_host(name) else (OUTSIDE_KEY,)
         if not isinstance(meant, ServiceName):
             return ()
         key = service_key(meant.namespace, meant.service)
@@ -265,19 +256,10 @@ class Index(Changes):
         pod = self._pods.get((POD, namespace, name))
         if pod is not None and pod.start <= instant < pod.end:
             return pod
-        for gone in self._remembered.of_name(POD, namespace, name):
-            if isinstance(gone, PodEntry) and gone.start <= instant < gone.end:
+        for gone in reversed(self._remembered.of_name(namespace, name)):
+            if gone.start <= instant < gone.end:
                 return gone
         return None
-
-    def pod_of_uid(self, uid: str) -> PodEntry | None:
-        """The pod of a UID, present or remembered. Remembered are also pods of which no address was ever told."""
-        pod = self._by_uid.get(uid)
-        if pod is not None:
-            return pod
-        number = self._remembered.of_uid(uid)
-        gone = None if number is None else self._remembered.entry(number)
-        return gone if isinstance(gone, PodEntry) else None
 
     def application(self, namespace: str, name: str, instant: int) -> PodEntry | None:
         """The newest pod of an application that lived; None where there was none, or its pods are of several workloads.
@@ -297,12 +279,10 @@ class Index(Changes):
             instant: Milliseconds since the epoch.
         """
         if not self._applications.is_filled:
-            gone = ((number, self._remembered.traits(number)) for number in self._remembered.pod_numbers())
-            self._applications.fill(self._pods.values(), ((n, traits) for n, traits in gone if traits is not None))
-        present, numbers = self._applications.find(namespace, name)
-        pods = [*present, *self._pods_of(numbers, instant)]
+            self._applications.fill(chain(self._pods.values(), self._remembered))
+        pods = self._applications.find(namespace, name)
         if not pods and (workload := self._groups.of_name(namespace, name)) is not None:
-            pods = [pod for pod in self._groups.pods(workload) if not name_of(pod.labels)]
+            pods = [pod for pod in self._groups.pods(workload) if not name_of(pod)]
         newest: dict[Workload, PodEntry] = {}
         for pod in pods:
             if pod.start <= instant < pod.end and (
@@ -350,19 +330,6 @@ class Index(Changes):
         """Those of which a pod, present or remembered, is a part of this program; see `own`."""
         return self._groups.own()
 
-    def exists(self, workload: Workload) -> bool:
-        """Whether a workload is in the cluster.
-
-        It is while a pod of it is, or its root object: a Deployment may be scaled to zero, and a CronJob waits for its
-        next run. One that has its name from a label or an annotation is there while a pod of it is. True also where it
-        cannot be known, because objects of that kind are not read.
-        """
-        if self._groups.pods(workload):
-            return True
-        if workload.kind in {"", POD}:  # a pod of which nobody knows whose it is, and one that is nobody's
-            return (POD, workload.namespace, workload.name) in self._pods
-        return self._roots.has(workload.kind, workload.namespace, workload.name) is not False
-
     def is_named(self, workload: Workload) -> bool:
         """Whether one of its pods, present or remembered, has the name from an annotation or a label."""
         return self._groups.is_named(workload)
@@ -376,10 +343,6 @@ class Index(Changes):
     def nodes(self) -> list[str]:
         """The names of all nodes, sorted."""
         return sorted(self._nodes)
-
-    def node_starts(self) -> dict[str, int]:
-        """When each node was registered, milliseconds since the epoch, by name."""
-        return {name: node.start for name, node in self._nodes.items()}
 
     def counts(self) -> dict[str, int]:
         """How many `pods`, `services`, `nodes` and `workloads` there are."""
@@ -397,22 +360,7 @@ class Index(Changes):
     @property
     def remembered(self) -> int:
         """Pods that are gone and remembered."""
-        return self._remembered.pods
-
-    @property
-    def sightings(self) -> int:
-        """Pods of which it is kept that nodes saw them."""
-        return len(self._sightings)
-
-    @property
-    def sightings_forgotten_early(self) -> int:
-        """Sightings that were forgotten before their time, because there were too many; since the start."""
-        return self._sightings.forgotten_early
-
-    @property
-    def sightings_refused(self) -> int:
-        """Sightings that made no sense: no UID, no address, an end before the start. Since the start."""
-        return self._sightings.refused
+        return len(self._remembered)
 
     @property
     def forgotten_early(self) -> int:
@@ -429,73 +377,23 @@ class Index(Changes):
         """Pods, at present, with an annotation or label for a workload's name that is empty or no name."""
         return len(self._misnamed)
 
-    def _at(self, address: str, instant: int) -> Claim | Contested | None:
-        held = self._by_key.get(address)
-        if type(held) is Shared and (alone := held.alone) is not None and alone.start <= instant < alone.end:
-            return alone
-        near = self._near(address, instant)
-        if near.owners:
-            return answer(near._replace(owners=speaking(near.owners)))
-        if self._claims.is_known(address):
-            return None
-        return answer(self._claims.near(gateway_key(address), instant).within(near))
-
-    def _near(self, address: str, instant: int) -> Near:
-        """Who had an address, where what nodes saw is taken into account."""
-        near = self._claims.near(address, instant)
-        seen = self._sightings.near(address, instant)
-        if seen is None:
-            return near
-        found = weigh(near, seen, instant, self.pod_of_uid)
-        if found.owners and not near.owners and not self.is_inside(ipaddress.ip_address(address)):
-            return near.within(found)
-        return found
-
-    def _dialled(self, address: str, port: int, protocol: str, instant: int) -> Claim | Contested | None:
-        near = self._near(address, instant)
-        api = NOBODY
+    def _reached(self, address: str, port: int, protocol: str, instant: int) -> Claim | Contested | None:
+        claims = self._claims.of(address)
+        api = None
         if address in self._control_plane:
             service = self._services.get(API_SERVICE)
-            if service is not None and service.is_api(port, protocol):
-                before = instant < service.start
-                api = Near((), ALWAYS, service.start) if before else Near((service,), service.start, FOREVER)
-        nodes = [owner.name for owner in near.owners if isinstance(owner, NodeEntry)]
-        if not near.owners and not api.owners:
-            return self._at(address, instant)
-        if self._has_node(address):
+            api = service if service and service.is_api(port, protocol) else None
+        if not claims and api is None:
+            return self._gateways.at(address, instant)
+        if any(isinstance(claim.owner, NodeEntry) for claim in claims):
             self._dialled_nodes.add(address)
-        found = reached(
-            near,
-            port,
-            protocol,
-            on_nodes=self._claims.near(on_nodes_key(port, protocol), instant) if nodes else NOBODY,
-            listening=[self._claims.near(listening_key(node, port, protocol), instant) for node in nodes],
-            api=api,
-        )
-        for owner in found.owners:
+        on_nodes = self._services.on_nodes(port, protocol)
+        found = reached(claims, port, protocol, instant, on_nodes=on_nodes, api=api)
+        owners = found.owners if isinstance(found, Contested) else (found.owner,) if found else ()
+        for owner in owners:
             if isinstance(owner, ServiceEntry):
                 owner.reached(address)
-        return answer(found)
-
-    def _has_node(self, address: str) -> bool:
-        return any(isinstance(owner, NodeEntry) for owner in self._claims.present(address))
-
-    def _service_at(self, namespace: str, name: str, instant: int) -> ServiceEntry | None:
-        """The service that had a name, the present one where none did."""
-        present = self._services.get((namespace, name))
-        if present is None or instant < present.start:
-            for gone in self._remembered.of_name(SERVICE, namespace, name):
-                if isinstance(gone, ServiceEntry) and gone.start <= instant < gone.end:
-                    return gone
-        return present
-
-    def _pods_of(self, numbers: Iterable[int], instant: int) -> Iterator[PodEntry]:
-        """Those of the pods that are gone that lived."""
-        for number in numbers:
-            if self._remembered.start(number) <= instant < self._remembered.end(number):
-                pod = self._remembered.entry(number)
-                if isinstance(pod, PodEntry):
-                    yield pod
+        return found
 
     def _host(self, meant: ServiceName, instant: int) -> Entry | Contested | None:
         known = self._endpoints.pod_by_host((meant.namespace, meant.service), meant.host)

@@ -94,10 +94,10 @@ class _Sniffer(NamedTuple):
 class Sink(Protocol):
     """Where objects go next: the index."""
 
-    def apply(self, kind: str, item: Object, /, *, at: int | None = None, since: int | None = None) -> None:
+    def apply(self, kind: str, item: Object, /) -> None:
         """An object is new or has changed."""
 
-    def delete(self, kind: str, namespace: str, name: str, /, *, at: int, since: int | None = None) -> None:
+    def delete(self, kind: str, namespace: str, name: str, /, *, at: int) -> None:
         """An object is gone."""
 
 
@@ -118,7 +118,7 @@ class Installation:
         self._sniffers: dict[Name, _Sniffer] = {}
         self._not_linux: set[str] = set()
 
-    def apply(self, kind: str, item: Object, /, *, at: int | None = None, since: int | None = None) -> None:
+    def apply(self, kind: str, item: Object, /) -> None:
         """Pass an object on, and note what it says of us."""
         if isinstance(item, Pod):
             self._note_pod(item)
@@ -128,9 +128,9 @@ class Installation:
             self._note_node(item)
         elif isinstance(item, Labelled) and item.metadata is not None:
             self._note_labelled(item, item.metadata)
-        self._index.apply(kind, item, at=at, since=since)
+        self._index.apply(kind, item)
 
-    def delete(self, kind: str, namespace: str, name: str, /, *, at: int, since: int | None = None) -> None:
+    def delete(self, kind: str, namespace: str, name: str, /, *, at: int) -> None:
         """Pass a deletion on."""
         if kind == POD:
             self._sniffers.pop((namespace, name), None)
@@ -142,7 +142,7 @@ class Installation:
             self._levels.pop(name, None)
         elif kind == DAEMON_SET:
             self._sets.pop((namespace, name), None)
-        self._index.delete(kind, namespace, name, at=at, since=since)
+        self._index.delete(kind, namespace, name, at=at)
 
     def _note_pod(self, pod: Pod) -> None:
         meta = pod.metadata

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from network_mapper.cluster.names import host_key, service_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from network_mapper.cluster.claims import Claims
     from network_mapper.cluster.endpoints import EndpointTable, ServiceKey
-    from network_mapper.cluster.entries import ServiceEntry
     from network_mapper.cluster.problems import Problems
+    from network_mapper.cluster.services import ServiceTable
 
 _NAMED = 3
 """Pods that a problem about their address names."""
@@ -25,19 +25,12 @@ _NAMED = 3
 class News:
     """The keys of `Index.on_change` that are to be told."""
 
-    def __init__(
-        self,
-        claims: Claims,
-        endpoints: EndpointTable,
-        services: Mapping[ServiceKey, ServiceEntry],
-        problems: Problems,
-    ) -> None:
+    def __init__(self, claims: Claims, endpoints: EndpointTable, services: ServiceTable, problems: Problems) -> None:
         self._claims = claims
         self._endpoints = endpoints
         self._services = services
         self._problems = problems
         self._keys: set[str] = set()
-        self._touched: set[ServiceKey] = set()
 
     def keys(self, keys: Iterable[str]) -> None:
         """These have changed."""
@@ -55,24 +48,15 @@ class News:
         self._problems.put(f"address {address}", causes)
 
     def services(self, keys: Iterable[ServiceKey]) -> None:
-        """Others may be behind these services."""
+        """Others are behind these services."""
         for key in keys:
-            if key in self._services:
-                self._touched.add(key)
-            else:  # one that is gone has its names as long as it is remembered
+            service = self._services.get(key)
+            if service is not None:
+                service.forget_backends()
+                self._keys.update(service.addresses)
+                self._keys.update(service.not_reached())
+                self._keys.update(host_key(host) for host in service.hostnames)
                 self._keys.add(service_key(*key))
-
-    def service(self, service: ServiceEntry) -> None:
-        """Others are, or were, behind this service."""
-        self._keys.update(service.addresses)
-        self._keys.update(service.not_reached())
-        self._keys.update(host_key(host) for host in service.hostnames)
-        self._keys.add(service_key(service.namespace, service.name))
-
-    def touched(self) -> set[ServiceKey]:
-        """The services behind which others may be, since this was last asked."""
-        keys, self._touched = self._touched, set()
-        return keys
 
     def take(self) -> set[str]:
         """All that has changed since this was last asked."""

@@ -46,7 +46,6 @@ class ObjectMeta(msgspec.Struct, rename="camel", gc=False):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     creation_timestamp: str | None = None
-    deletion_timestamp: str | None = None
     owner_references: list[OwnerReference] | None = None
     resource_version: str | int | None = None  # a number where somebody wrote YAML by hand
 
@@ -98,16 +97,9 @@ class PodIP(msgspec.Struct, gc=False):
     ip: str = ""
 
 
-class Running(msgspec.Struct, rename="camel", gc=False):
-    """`status.containerStatuses[].state.running`."""
-
-    started_at: str | None = None
-
-
 class Terminated(msgspec.Struct, rename="camel", gc=False):
     """`status.containerStatuses[].state.terminated`."""
 
-    started_at: str | None = None
     finished_at: str | None = None
 
 
@@ -120,23 +112,14 @@ class Waiting(msgspec.Struct, gc=False):
 class ContainerState(msgspec.Struct, gc=False):
     """`status.containerStatuses[].state`."""
 
-    running: Running | None = None
     terminated: Terminated | None = None
     waiting: Waiting | None = None
 
 
-class LastState(msgspec.Struct, gc=False):
-    """`status.containerStatuses[].lastState`: what became of the container before this one."""
-
-    terminated: Terminated | None = None
-
-
-class ContainerStatus(msgspec.Struct, rename="camel", gc=False):
+class ContainerStatus(msgspec.Struct, gc=False):
     """`status.containerStatuses[]`, and the same for init and ephemeral containers."""
 
     state: ContainerState | None = None
-    last_state: LastState | None = None
-    restart_count: int | None = None
 
 
 class PodCondition(msgspec.Struct, rename="camel", gc=False):

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 Key = tuple[str, str, str]
 """(group kind, namespace, name) of an object."""
 
-_Children = tuple[Key, ...] | set[Key]
-_FEW: Final = 32
-
 DEEPEST: Final = 32
 """Steps after which a chain of owners is cut; real ones have up to five."""
 
@@ -29,7 +26,7 @@ class OwnerTree:
 
     def __init__(self) -> None:
         self._parents: dict[Key, Key] = {}
-        self._children: dict[Key, _Children] = {}
+        self._children: dict[Key, set[Key]] = {}
         self._gone: set[Key] = set()
 
     def put(self, child: Key, parent: Key | None) -> bool:
@@ -41,10 +38,10 @@ class OwnerTree:
         if parent is None:
             del self._parents[child]
         else:
-            siblings = self._children.get(parent, ())
+            siblings = self._children.setdefault(parent, set())
             if siblings:
                 parent = self._parents[next(iter(siblings))]  # an equal key, stored once for all of its children
-            self._children[parent] = _with(siblings, child)
+            siblings.add(child)
             self._parents[child] = parent
         if old is not None:
             self._detach(child, old)
@@ -84,35 +81,20 @@ class OwnerTree:
         return len(self._parents)
 
     def _detach(self, child: Key, parent: Key) -> None:
-        self._part(child, parent)
+        siblings = self._children[parent]
+        siblings.discard(child)
+        if not siblings:
+            del self._children[parent]
         self._prune(parent)
-
-    def _part(self, child: Key, parent: Key) -> None:
-        left = _without(self._children.get(parent, ()), child)
-        if left:
-            self._children[parent] = left
-        else:
-            self._children.pop(parent, None)
 
     def _prune(self, key: Key | None) -> None:
         """Forget a deleted owner, and those above it, once nothing living is below."""
         while key in self._gone and all(child in self._gone for child in self.below(key)):
             self._gone.discard(key)
             parent = self._parents.pop(key)
-            self._part(key, parent)
+            siblings = self._children.get(parent)
+            if siblings is not None:
+                siblings.discard(key)
+                if not siblings:
+                    del self._children[parent]
             key = parent
-
-
-def _with(children: _Children, child: Key) -> _Children:
-    """One child more; a set takes ten times the room of a tuple."""
-    if isinstance(children, set):
-        children.add(child)
-        return children
-    return (*children, child) if len(children) < _FEW else {*children, child}
-
-
-def _without(children: _Children, child: Key) -> _Children:
-    if isinstance(children, set):
-        children.discard(child)
-        return children
-    return tuple(other for other in children if other != child)

@@ -58,7 +58,8 @@ class Snapshot(msgspec.Struct):
 
     Attributes:
         path: Where it was read.
-        objects: Pairs of `objects.group_kind` and the object, unless `load` handed them on.
+        objects: Pairs of `objects.group_kind` and the object, unless `load` handed them on. Of kinds that are not
+            indexed only those that have an owner: an owner without one adds nothing to the reference to it.
         kinds: How many objects of each kind were read, kept or not.
         skipped: How many Secrets and ConfigMaps were met; their contents are never decoded into objects of ours.
         problems: What could not be read.
@@ -275,6 +276,8 @@ class _Reader:
         self._count(kind)
         if isinstance(meta, ObjectMeta):
             meta.annotations = only_naming(meta.annotations, self._keys)
+        elif not meta.owner_references:
+            return
         self._take(kind, decoded)
 
     def _count(self, kind: str) -> None:

@@ -8,14 +8,13 @@ It is also what a saved map is: `restore` gives back the map that `build` was gi
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from network_mapper.export import completeness
-from network_mapper.export.completeness import CompletenessDocument  # noqa: TC001  msgspec reads the annotation at run time
 from network_mapper.export.pairs import group
-from network_mapper.export.times import milliseconds, rfc3339
+from network_mapper.export.times import rfc3339
 from network_mapper.model import Edge, Peer, ServiceRef, Workload
 from network_mapper.wire.api import MapDocument, WorkloadRow
 
@@ -25,6 +24,12 @@ if TYPE_CHECKING:
     from network_mapper.export.pairs import Evidence
 
 _COUNTERS: Final = ("connections", "attempts", "lookups", "sockets", "requests", "bytes", "flows")
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MILLISECOND: Final = dt.timedelta(milliseconds=1)
+
+
+class TimeError(ValueError):
+    """A time in a document is no time; the message holds it."""
 
 
 class Port(msgspec.Struct):
@@ -76,8 +81,6 @@ class ListDocument(msgspec.Struct):
         edges: Sorted by client, then by server.
         own: Workloads that are parts of this program, where an edge of theirs is shown.
         workloads: Labels of the workloads that are shown, where they were asked for.
-        gone: Workloads that are shown and no more in the cluster.
-        completeness: How much of what happened the map has, in that range; null where the source does not tell.
     """
 
     store: str
@@ -90,8 +93,6 @@ class ListDocument(msgspec.Struct):
     edges: list[Entry]
     own: list[Workload] = []
     workloads: list[WorkloadRow] = []
-    gone: list[Workload] = []
-    completeness: CompletenessDocument | None = None
 
 
 def counted(seen: Edge | Evidence) -> dict[str, Any]:
@@ -139,8 +140,6 @@ def build(answer: MapDocument, edges: Sequence[Edge], hidden: int = 0) -> ListDo
         edges=entries,
         own=[workload for workload in answer.own if workload in shown],
         workloads=[row for row in answer.workloads if Workload(row.name, row.namespace, row.kind) in shown],
-        gone=[workload for workload in answer.gone if workload in shown],
-        completeness=completeness.to_document(answer.completeness),
     )
 
 
@@ -153,10 +152,10 @@ def restore(document: ListDocument) -> MapDocument:
     return MapDocument(
         store=document.store,
         epoch=document.epoch,
-        watching_since=milliseconds(document.watching_since),
-        generated_at=milliseconds(document.generated_at),
-        since=milliseconds(document.since),
-        until=milliseconds(document.until),
+        watching_since=_milliseconds(document.watching_since),
+        generated_at=_milliseconds(document.generated_at),
+        since=_milliseconds(document.since),
+        until=_milliseconds(document.until),
         edges=[
             Edge(
                 client=entry.client,
@@ -164,8 +163,8 @@ def restore(document: ListDocument) -> MapDocument:
                 service=port.service,
                 port=port.port,
                 protocol=port.protocol,
-                first_seen=milliseconds(port.first_seen),
-                last_seen=milliseconds(port.last_seen),
+                first_seen=_milliseconds(port.first_seen),
+                last_seen=_milliseconds(port.last_seen),
                 **{name: getattr(port, name) for name in _COUNTERS},
                 details=port.details,
             )
@@ -174,6 +173,15 @@ def restore(document: ListDocument) -> MapDocument:
         ],
         own=document.own,
         workloads=document.workloads,
-        gone=document.gone,
-        completeness=completeness.restore(document.completeness),
     )
+
+
+def _milliseconds(text: str | None) -> int:
+    """The inverse of `rfc3339`; times without an offset are taken as UTC."""
+    if text is None:
+        return 0
+    try:
+        when = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise TimeError(f"{text!r} is no time such as 2027-01-15T08:00:00.000Z") from None
+    return ((when if when.tzinfo else when.replace(tzinfo=dt.UTC)) - _EPOCH) // _MILLISECOND

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from network_mapper.export import completeness, table
-from network_mapper.export.completeness import CompletenessDocument  # noqa: TC001  msgspec reads the annotation at run time
+from network_mapper.export import table
 from network_mapper.export.document import counted, origin
 from network_mapper.export.labels import clean, named, namespace_of
 from network_mapper.export.pairs import Evidence, group
@@ -122,7 +121,6 @@ class GroupsDocument(msgspec.Struct):
     hidden: int
     group_by: str
     groups: list[GroupEntry]
-    completeness: CompletenessDocument | None = None
 
 
 def fold(answer: MapDocument, edges: Sequence[Edge], by: GroupBy) -> list[GroupPair]:
@@ -231,5 +229,4 @@ def build(answer: MapDocument, folded: Sequence[GroupPair], by: GroupBy, hidden:
             )
             for pair in folded
         ],
-        completeness=completeness.to_document(answer.completeness),
     )

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from network_mapper.export import completeness
 from network_mapper.export.labels import Labels
 from network_mapper.export.pairs import group
 from network_mapper.export.times import rfc3339
@@ -30,7 +29,7 @@ _ESCAPED = str.maketrans({"%": "%25", "/": "%2F", "|": "%7C"})
 
 def to_json_graph(answer: MapDocument, edges: Sequence[Edge]) -> bytes:
     """Those `edges` of a mapper's `answer` that are wanted, as a graph; nodes and edges are sorted by name."""
-    labels = Labels(edges, gone=answer.gone)
+    labels = Labels(edges)
     pairs = group(edges)
     ids: dict[Peer, str] = {}
     nodes: dict[str, dict[str, Any]] = {}
@@ -49,8 +48,6 @@ def to_json_graph(answer: MapDocument, edges: Sequence[Edge]) -> bytes:
             "generated_at": rfc3339(answer.generated_at),
             "since": rfc3339(answer.since),
             "until": rfc3339(answer.until),
-            "gone": msgspec.to_builtins([workload for workload in answer.gone if workload in ids]),
-            "completeness": msgspec.to_builtins(completeness.to_document(answer.completeness)),
         },
         "nodes": {key: nodes[key] for key in sorted(nodes)},
         "edges": [

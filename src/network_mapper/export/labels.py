@@ -41,12 +41,9 @@ class Labels:
     Args:
         edges: Of the map.
         tags: Words to put behind the name of a client, such as `team=checkout`.
-        gone: Peers that are no more in the cluster.
     """
 
-    def __init__(
-        self, edges: Iterable[Edge], tags: Mapping[Peer, str] | None = None, gone: Iterable[Peer] = ()
-    ) -> None:
+    def __init__(self, edges: Iterable[Edge], tags: Mapping[Peer, str] | None = None) -> None:
         kinds: dict[tuple[str, str], set[str]] = {}
         for edge in edges:
             for peer in (edge.client, edge.server):
@@ -54,15 +51,13 @@ class Labels:
                     kinds.setdefault((peer.name, peer.namespace), set()).add(peer.kind)
         self._twins = {key for key, found in kinds.items() if len(found) > 1}
         self._tags = tags or {}
-        self._gone = frozenset(gone)
 
     def bare(self, peer: Workload | Node | Service | External) -> str:
         """The name without its namespace, `redis (service)`."""
         match peer:
             case Workload():
-                marks = [clean(peer.kind) or "no kind"] if (peer.name, peer.namespace) in self._twins else []
-                marks += ["gone"] if peer in self._gone else []
-                return f"{named(peer.name)} ({', '.join(marks)})" if marks else named(peer.name)
+                twin = (peer.name, peer.namespace) in self._twins
+                return f"{named(peer.name)} ({clean(peer.kind) or 'no kind'})" if twin else named(peer.name)
             case Node():
                 return f"node {named(peer.name)}"
             case Service():

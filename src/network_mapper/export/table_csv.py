@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from network_mapper.export import completeness
 from network_mapper.export.labels import namespace_of
 from network_mapper.export.pairs import group
 from network_mapper.export.times import rfc3339
 from network_mapper.model import Ambiguous, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
     from network_mapper.model import Edge, Peer
-    from network_mapper.wire.api import Completeness
 
 COLUMNS = (
     *(f"{end}_{field}" for end in ("client", "server") for field in ("type", "name", "namespace", "kind")),
@@ -41,39 +39,23 @@ COLUMNS = (
     "first_seen",
     "last_seen",
     "details",
-    "gone",
-    "completeness",
 )
 _HEADER = ",".join(COLUMNS).encode()
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def to_csv(
-    edges: Iterable[Edge],
-    *,
-    header: bool = True,
-    gone: Collection[Peer] = (),
-    known: Completeness | None = None,
-) -> bytes:
+def to_csv(edges: Iterable[Edge], *, header: bool = True) -> bytes:
     """A line of COLUMNS, if wanted, then the edges, sorted by client, server, port, protocol and service.
 
     It is UTF-8, and lines end in CRLF. Where nothing is known a field is empty. Of several possible owners, the name
     holds all as `namespace/name`. Times are RFC 3339. The details are a JSON object, as in `docs/list-document.md`.
-
-    Args:
-        edges: To write.
-        header: Whether the columns are named.
-        gone: Ends that are no more in the cluster; the column says `client`, `server` or `client server`.
-        known: How complete the map is; every row says it, since a table has no other place.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     if header:
         writer.writerow(COLUMNS)
-    told = completeness.sentence(known) if known else ""
     for pair in group(edges):
         ends = [*_peer(pair.client), *_peer(pair.server)]
-        left = " ".join(end for end, peer in (("client", pair.client), ("server", pair.server)) if peer in gone)
         for edge in sorted(pair.edges, key=lambda edge: (edge.port, edge.protocol, str(edge.service))):
             service = edge.service
             writer.writerow(
@@ -93,8 +75,6 @@ def to_csv(
                     rfc3339(edge.first_seen) or "",
                     rfc3339(edge.last_seen) or "",
                     msgspec.json.encode(edge.details).decode() if edge.details else "",
-                    left,
-                    told,
                 ]
             )
     return text.getvalue().encode()

@@ -56,22 +56,15 @@ def _detail(protocol: str, name: str, values: Sequence[str]) -> str:
             return f"{cloud} {named(name)}: [{','.join(clean(value) for value in values)}]"
 
 
-def render(
-    edges: Sequence[Edge],
-    *,
-    tags: Mapping[Peer, str] | None = None,
-    gone: Iterable[Peer] = (),
-    colour: bool = False,
-) -> str:
+def render(edges: Sequence[Edge], *, tags: Mapping[Peer, str] | None = None, colour: bool = False) -> str:
     """The list; weaker evidence than an answer is marked. Empty without edges.
 
     Args:
         edges: To show.
         tags: Words to put behind the names of clients.
-        gone: Ends that are no more in the cluster.
         colour: Whether a terminal shows it.
     """
-    labels = Labels(edges, tags, gone)
+    labels = Labels(edges, tags)
     lines = []
     for client, pairs in groupby(group(edges), key=lambda pair: pair.client):
         lines.append(f"{bold(labels.sentence(client, client=True), colour)} calls:\n")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 
 _STEPS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MILLISECOND = dt.timedelta(milliseconds=1)
 _END = 253_402_300_799_999
 """The last millisecond of the year 9999, which is as far as RFC 3339 goes."""
 
@@ -18,25 +16,6 @@ def rfc3339(ms: int) -> str | None:
     ms = min(max(ms, 0), _END)
     when = dt.datetime.fromtimestamp(ms // 1000, dt.UTC).replace(microsecond=ms % 1000 * 1000)
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-class TimeError(ValueError):
-    """A time in a document is no time; the message holds it."""
-
-
-def milliseconds(text: str | None) -> int:
-    """The inverse of `rfc3339`; times without an offset are taken as UTC.
-
-    Raises:
-        TimeError: It is no time.
-    """
-    if text is None:
-        return 0
-    try:
-        when = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise TimeError(f"{text!r} is no time such as 2027-01-15T08:00:00.000Z") from None
-    return ((when if when.tzinfo else when.replace(tzinfo=dt.UTC)) - _EPOCH) // _MILLISECOND
 
 
 def age(ms: int) -> str:

@@ -15,7 +15,7 @@ from network_mapper.export.text import bold
 from network_mapper.export.times import ago
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from network_mapper.export.pairs import Evidence
     from network_mapper.model import Edge, Peer
@@ -93,7 +93,6 @@ def render(
     headers: bool = True,
     columns: int = 0,
     tags: Mapping[Peer, str] | None = None,
-    gone: Iterable[Peer] = (),
     colour: bool = False,
 ) -> str:
     """The table. Empty without edges.
@@ -104,12 +103,11 @@ def render(
         headers: Whether the headings are printed.
         columns: Of the terminal; 0 where there is none.
         tags: Words to put behind the names of clients.
-        gone: Ends that are no more in the cluster.
         colour: Whether a terminal shows it.
     """
     if not edges:
         return ""
-    labels = Labels(edges, tags, gone)
+    labels = Labels(edges, tags)
     rows = [
         (
             labels.cell(edge.client, client=True),

@@ -9,9 +9,7 @@ engineer's machine is no way into the map.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import sqlite3
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -100,7 +98,7 @@ class Doors:
             obstacle=cluster.obstacle,
             patience=settings.legacy_patience,
         )
-        self._metrics = Metrics(state, self._intake.counters, cluster, clock, settings.store)
+        self._metrics = Metrics(state, self._intake.counters, cluster, clock)
         self._door = open_door(state, writer, self._intake, settings, clock)
         self._reading = 0
         routes = [
@@ -212,14 +210,12 @@ class Doors:
         now = self._clock()
         if not wanted.since and not wanted.until:
             return _json(query.map_document(self._state, wanted, now))
-        with contextlib.suppress(StoreUnavailableError):  # what cannot be written is told from memory
-            await self._state.checkpoint(self._writer, now)
-        read = query.range_reader(self._state, self._settings.store, wanted, now)
         try:
-            found = await asyncio.to_thread(read)
-        except sqlite3.Error as error:
-            return _busy(f"the store cannot be read: {error}")
-        return _json(query.range_document(self._state, wanted, now, found))
+            await self._state.checkpoint(self._writer, now)
+        except StoreUnavailableError as error:
+            return _busy(str(error))
+        finish = await asyncio.to_thread(query.read_range, self._settings.store, wanted, now)
+        return _json(finish(self._state))
 
     async def _workloads(self, request: Request) -> Response:
         wanted = query.filter_of(request.query_params.multi_items())

@@ -8,7 +8,7 @@ report is taken; senders keep theirs.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from network_mapper.wire.api import ClusterStatus, ResourceStatus
 
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from network_mapper.cluster.live.cluster import LiveCluster
     from network_mapper.cluster.live.report import Totals
     from network_mapper.cluster.snapshot import Snapshot
-
-
-LATE: Final = 5_000
-"""Milliseconds. A watch tells within a second, and a kubelet's word of a pod that ended takes another one or two."""
 
 
 class Cluster(Protocol):
@@ -41,22 +37,9 @@ class Cluster(Protocol):
     def installation(self) -> Installation | None:
         """How this program is installed there; None where files do not tell."""
 
-    @property
-    def late(self) -> int:
-        """Milliseconds by which it may be told late what is the case."""
-
-    def away_since(self) -> int:
-        """Since when the API cannot be watched, milliseconds since the epoch; 0 while it can."""
-
-    def is_forbidden(self) -> bool:
-        """Whether a kind may not be read, so that something stays unknown."""
-
 
 class ReadCluster:
     """A cluster that was read from files."""
-
-    late = 0
-    """Files tell everything before the first question."""
 
     def __init__(self, index: Index, snapshot: Snapshot) -> None:
         self._index = index
@@ -80,14 +63,6 @@ class ReadCluster:
     def installation(self) -> None:
         """A snapshot may be any cluster's."""
 
-    def away_since(self) -> int:
-        """Files do not go away."""
-        return 0
-
-    def is_forbidden(self) -> bool:
-        """Nobody forbids anything."""
-        return False
-
 
 class FollowedCluster:
     """A cluster that is followed through its API.
@@ -99,8 +74,6 @@ class FollowedCluster:
         server: URL of the API.
         on_synced: Called once, as soon as addresses can be resolved and before the first report is taken.
     """
-
-    late = LATE
 
     def __init__(
         self, index: Index, live: LiveCluster, installed: Installation, server: str, on_synced: Callable[[], None]
@@ -160,14 +133,6 @@ class FollowedCluster:
     def installation(self) -> Installation:
         """How this program is installed there."""
         return self._installed
-
-    def away_since(self) -> int:
-        """Since when the API server does not answer; 0 while it does."""
-        return self._live.away_since
-
-    def is_forbidden(self) -> bool:
-        """Whether a kind may not be read."""
-        return self._live.forbidden
 
 
 def _status(index: Index, source: str, problems: list[str]) -> ClusterStatus:

@@ -2,8 +2,6 @@
 
 The usual report decodes in one step. One that does not is taken apart: what cannot be read is counted, and the rows
 beside it are kept. Only a report whose head cannot be read (who says this, and which report is it) is refused whole.
-
-What cannot be read still counts: a row stands for as many observations as it says where it says so, else for one.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from typing import Any
 import msgspec
 
 from network_mapper.model import Drop, Tally
-from network_mapper.wire.report import JSON, MSGPACK, ROWS, Client, Report, Volume
+from network_mapper.wire.report import JSON, MSGPACK, ROWS, Client, Report
 
 _msgpack = msgspec.msgpack.Decoder(Report)
 _json = msgspec.json.Decoder(Report)
@@ -33,8 +31,7 @@ def decode(body: bytes, encoding: str) -> tuple[Report, bytes, Tally]:
         encoding: `report.MSGPACK` or `report.JSON`.
 
     Returns:
-        The report, its bytes for the journal, and what was dropped from it, in observations. The bytes are MessagePack;
-        those of a report of which something was dropped are as they came, so that decoded again it is dropped again.
+        The report, its MessagePack bytes for the journal, and what was dropped from it, in rows.
 
     Raises:
         ReportError: Not in this encoding, or the head is wrong.
@@ -73,7 +70,7 @@ def _salvage(body: bytes, encoding: str) -> tuple[Report, bytes, Tally]:
         client = _client(item, drops)
         if client is not None:
             report.clients.append(client)
-    return report, body, drops
+    return report, encode(report), drops
 
 
 def _client(item: Any, drops: Tally) -> Client | None:
@@ -81,13 +78,11 @@ def _client(item: Any, drops: Tally) -> Client | None:
         drops.add(Drop.ROW_MALFORMED)
         return None
     lists = {name: item.pop(name, []) for name in ROWS}
+    rows = sum(len(rows) if isinstance(rows, list) else 1 for rows in lists.values())
     try:
         client = msgspec.convert(item, Client)
     except msgspec.ValidationError:
-        said = [
-            _count(name, row) for name, rows in lists.items() for row in (rows if isinstance(rows, list) else [rows])
-        ]
-        drops.add(Drop.ROW_MALFORMED, sum(said) or 1)
+        drops.add(Drop.ROW_MALFORMED, max(rows, 1))
         return None
     for name, values in lists.items():
         if not isinstance(values, list):
@@ -98,16 +93,5 @@ def _client(item: Any, drops: Tally) -> Client | None:
             try:
                 target.append(msgspec.convert(value, ROWS[name]))
             except msgspec.ValidationError:
-                drops.add(Drop.ROW_MALFORMED, _count(name, value))
+                drops.add(Drop.ROW_MALFORMED)
     return client
-
-
-_MOST_COUNTED = 2**40
-_COUNT_AT = {name: kind.__struct_fields__.index("flows" if kind is Volume else "count") for name, kind in ROWS.items()}
-
-
-def _count(name: str, row: Any) -> int:
-    """How many observations a row stands for that cannot be read as a whole."""
-    place = _COUNT_AT[name]
-    said = row[place] if isinstance(row, list) and len(row) > place else 1
-    return said if type(said) is int and 1 <= said <= _MOST_COUNTED else 1

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from network_mapper.mapper.grouping import GROUP_AFTER, Grouping
 from network_mapper.model import Edge, External, Kind, Node, Peer, Service, ServiceRef, Workload
-from network_mapper.store.database import NEVER
-from network_mapper.store.schema import MINUTE
+from network_mapper.store.database import MINUTE, NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -68,9 +66,6 @@ class Changes(NamedTuple):
     buckets: list[Bucket]
     samples: list[Sample]
     details: list[tuple[int, str, str]]
-    gone: list[int]
-    number: int
-    """Of the checkpoint that they make, if it succeeds."""
 
 
 Key = tuple[Peer, Peer, ServiceRef | None, int, str]
@@ -81,18 +76,12 @@ class Graph:
 
     Args:
         max_edges: No more than this many.
-        group_after: As `Grouping`'s `after`.
-
-    Attributes:
-        checkpoints: How many were tried, over all starts.
     """
 
-    def __init__(self, max_edges: int, group_after: int = GROUP_AFTER) -> None:
+    def __init__(self, max_edges: int) -> None:
+        self._max_edges = max_edges
         self._entries: dict[Key, Entry] = {}
         self._peers: dict[Peer, Peer] = {}
-        self._limits = max_edges, group_after
-        self.grouping = Grouping(max_edges, group_after, self._peers)
-        self.checkpoints = 0
         self._services: dict[ServiceRef, ServiceRef] = {}
         self._next = 1
         self._new: list[Entry] = []
@@ -100,16 +89,10 @@ class Graph:
         self._sealed: list[Bucket] = []
         self._samples: list[Sample] = []
         self._details: list[tuple[int, str, str]] = []
-        self._gone: list[int] = []
         self._sorted: list[Entry] | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    def go_on_after(self, number: int, checkpoints: int) -> None:
-        """Use no number of an edge again that was used before, nor one of a checkpoint."""
-        self._next = max(self._next, number + 1)
-        self.checkpoints = max(self.checkpoints, checkpoints)
 
     def restore(self, number: int, edge: Edge, samples: int) -> None:
         """Take over an edge from the store."""
@@ -117,38 +100,21 @@ class Graph:
         edge.client, edge.server, edge.service = key[:3]
         edge.details = edge.details or _NO_DETAILS
         entry = self._entries[key] = Entry(edge, number)
-        self.grouping.add(edge.client, edge.server)
         entry.samples = samples
         entry.details = sum(max(1, len(values)) for values in edge.details.values())
         self._next = max(self._next, number + 1)
         self._sorted = None
 
-    def has(self, edge: Edge) -> bool:
-        """Whether the map has an edge between these ends in this way."""
-        return (edge.client, edge.server, edge.service, edge.port, edge.protocol) in self._entries
-
-    def entry(
-        self, client: Peer, server: Peer, service: ServiceRef | None, port: int, protocol: str, *, count: int = 1
-    ) -> Entry | None:
-        """The entry for an edge, or for the group it belongs to (`grouping`), made when new.
-
-        Returns:
-            None when there is no room for another edge of this client; `count` observations are noted as refused.
-        """
+    def entry(self, client: Peer, server: Peer, service: ServiceRef | None, port: int, protocol: str) -> Entry | None:
+        """The entry for an edge, made when new; None when the graph is full."""
         found = self._entries.get((client, server, service, port, protocol))
         if found is not None:
             return found
-        client, server, port = self.grouping.place(client, server, port)
-        found = self._entries.get((client, server, service, port, protocol))
-        if found is not None:
-            return found
-        if not self.grouping.admits(client):
-            self.grouping.refuse(client, count)
+        if len(self._entries) >= self._max_edges:
             return None
         key = self._key(client, server, service, port, protocol)
         edge = Edge(*key, 0, 0, 0, 0, NEVER, 0, 0, 0, 0, _NO_DETAILS)
         entry = self._entries[key] = Entry(edge, self._next)
-        self.grouping.add(edge.client, edge.server)
         self._next += 1
         self._new.append(entry)
         self._sorted = None
@@ -156,11 +122,8 @@ class Graph:
 
     def _key(self, client: Peer, server: Peer, service: ServiceRef | None, port: int, protocol: str) -> Key:
         # Equal peers become one object, so that 50,000 edges do not hold 100,000 workloads.
-        for peer in (client, server):
-            if peer not in self._peers:
-                self._peers[peer] = peer
-                self.grouping.add_end(peer)
-        client, server = self._peers[client], self._peers[server]
+        client = self._peers.setdefault(client, client)
+        server = self._peers.setdefault(server, server)
         if service is not None:
             service = self._services.setdefault(service, service)
         return client, server, service, port, protocol
@@ -230,60 +193,25 @@ class Graph:
             entry.samples += 1
             self._samples.append(sample)
 
-    def expire(self, before: int, most: int) -> int:
-        """Forget edges that were last seen before a time, at most so many; returns how many those were.
-
-        Call it between two checkpoints. What is yet to be written stays until it is.
-        """
-        unwritten = {entry.number for entry in self._new} | {bucket[1] for bucket in self._sealed}
-        gone = [
-            (key, entry)
-            for key, entry in self._entries.items()
-            if entry.edge.last_seen < before and entry.delta is None and entry.number not in unwritten
-        ][:most]
-        if not gone:
-            return 0
-        for key, entry in gone:
-            del self._entries[key]
-            self._gone.append(entry.number)
-            self.grouping.remove(entry.edge.client, entry.edge.server)
-        left = {id(peer) for key in self._entries for peer in key[:3]}
-        for peer in [peer for peer in self._peers if id(peer) not in left]:
-            del self._peers[peer]
-            self.grouping.remove_end(peer)
-        self._services = {ref: ref for ref in self._services if id(ref) in left}
-        self._sorted = None
-        return len(gone)
-
     @property
     def pending(self) -> int:
         """How many edges and buckets the next `take_changes` has."""
-        return len(self._new) + len(self._dirty) + len(self._sealed) + len(self._gone)
+        return len(self._new) + len(self._dirty) + len(self._sealed)
 
     def take_changes(self) -> Changes:
         """Everything since the last call; the caller writes it or gives it back."""
-        buckets = self._buckets()
+        buckets = self._sealed
         for entry in self._dirty:
+            assert entry.delta is not None
+            buckets.append((entry.minute, entry.number, *entry.delta))
             entry.delta = None
-        self.checkpoints += 1
         new = [(entry.number, entry.edge) for entry in self._new]
-        changes = Changes(new, buckets, self._samples, self._details, self._gone, self.checkpoints)
+        changes = Changes(new, buckets, self._samples, self._details)
         self._forget_changes()
         return changes
 
-    def _buckets(self) -> list[Bucket]:
-        dirty = [(entry.minute, entry.number, *entry.delta) for entry in self._dirty if entry.delta is not None]
-        return self._sealed + dirty
-
     def _forget_changes(self) -> None:
-        self._new, self._dirty, self._sealed, self._samples, self._details, self._gone = [], [], [], [], [], []
-
-    def unwritten(self) -> tuple[list[Bucket], int]:
-        """What the next `take_changes` has of counts, and the number that its checkpoint will have.
-
-        A file that has a checkpoint of that number, or of a later one, has these counts.
-        """
-        return self._buckets(), self.checkpoints + 1
+        self._new, self._dirty, self._sealed, self._samples, self._details = [], [], [], [], []
 
     def give_back(self, changes: Changes) -> None:
         """Undo `take_changes`: the store could not write them, so the next checkpoint must."""
@@ -294,7 +222,6 @@ class Graph:
         self._sealed = changes.buckets + self._sealed
         self._samples = changes.samples + self._samples
         self._details = changes.details + self._details
-        self._gone = changes.gone + self._gone
 
     def clear(self) -> int:
         """Forget every edge and everything not yet written; returns how many edges there were."""
@@ -302,7 +229,6 @@ class Graph:
         for entry in self._entries.values():
             entry.delta = None
         self._entries, self._peers, self._services = {}, {}, {}
-        self.grouping = Grouping(*self._limits, self._peers)
         self._forget_changes()
         self._sorted = None
         return removed
@@ -324,13 +250,6 @@ class Graph:
 
             self._sorted = sorted(self._entries.values(), key=by_name)
         return self._sorted
-
-
-def edge_order(edge: Edge) -> tuple[object, ...]:
-    """What edges are sorted by: client, server, service, port, protocol."""
-    service = edge.service
-    via = (service.namespace, service.name) if service else ("", "")
-    return peer_order(edge.client), peer_order(edge.server), via, edge.port, edge.protocol
 
 
 def peer_order(peer: Peer) -> tuple[str, str, str, str]:

@@ -5,8 +5,6 @@ Nothing is counted twice: what the status document says and what Prometheus scra
 
 from __future__ import annotations
 
-import contextlib
-import pathlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +13,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Unkno
 from prometheus_client.registry import Collector
 
 from network_mapper import __version__
-from network_mapper.mapper.accounting import DETAILS, OBSERVATIONS, REPORTS
 from network_mapper.model import Drop
 
 if TYPE_CHECKING:
@@ -44,46 +41,28 @@ _WATCH = {
 class StateCollector(Collector):
     """The state as metrics."""
 
-    def __init__(
-        self, state: State, counters: ModelCounters, cluster: Cluster, clock: Callable[[], int], store: str = ""
-    ) -> None:
+    def __init__(self, state: State, counters: ModelCounters, cluster: Cluster, clock: Callable[[], int]) -> None:
         self._state = state
         self._counters = counters
         self._cluster = cluster
         self._clock = clock
-        self._store = store
 
     def collect(self) -> Iterable[Metric]:
         """Read the state."""
         state, now = self._state, self._clock()
-        yield from self._hops()
+        yield CounterMetricFamily(_PREFIX + "reports", "Reports received.", value=state.reports)
+        yield CounterMetricFamily(_PREFIX + "rows", "Rows received in reports.", value=state.rows)
+        yield CounterMetricFamily(_PREFIX + "rows_merged", "Rows that went into the map.", value=state.merged)
+        yield GaugeMetricFamily(_PREFIX + "rows_waiting", "Rows of clients not yet told of.", value=state.waiting)
+        drops = CounterMetricFamily(
+            _PREFIX + "dropped", "What did not reach the map, by reason.", labels=["hop", "reason", "unit"]
+        )
+        for reason in Drop:
+            if reason.hop in ("intake", "resolve", "graph"):
+                drops.add_metric([reason.hop, reason.value, reason.unit], state.drops.get(reason, 0))
+        yield drops
         yield GaugeMetricFamily(_PREFIX + "edges", "Edges in the map.", value=len(state.graph))
-        yield CounterMetricFamily(
-            _PREFIX + "edges_expired", "Edges that left because they were not seen for long.",
-            value=state.retention.left,
-        )  # fmt: skip
-        refused = CounterMetricFamily(
-            _PREFIX + "edges_refused", "Observations of clients that have their share of the map's edges: the worst.",
-            labels=["client"],
-        )  # fmt: skip
-        for client, count in state.graph.grouping.worst():
-            refused.add_metric([client], count)
-        yield refused
-        yield GaugeMetricFamily(
-            _PREFIX + "store_bytes", "The map's file and what is about to be in it.", value=_size_of(self._store)
-        )
         connected = sum(state.coverage.is_connected(node, now) for node in state.coverage.sniffers)
-        yield GaugeMetricFamily(
-            _PREFIX + "nodes_unwatched", "Nodes that no sniffer watches now.",
-            value=sum(not window.end and bool(window.node) for window in state.windows(now)),
-        )  # fmt: skip
-        yield GaugeMetricFamily(
-            _PREFIX + "blind_windows", "Times that are kept in which something was not watched.", value=len(state.blind)
-        )
-        yield CounterMetricFamily(
-            _PREFIX + "blind_windows_forgotten", "Such times that had to go before their time.",
-            value=state.blind.forgotten,
-        )  # fmt: skip
         yield GaugeMetricFamily(_PREFIX + "sniffers_connected", "Sniffers heard of lately.", value=connected)
         for name, value in state.index.counts().items():
             yield GaugeMetricFamily(f"{_PREFIX}cluster_{name}", f"Known {name} of the cluster.", value=value)
@@ -108,34 +87,6 @@ class StateCollector(Collector):
         build.add_metric([__version__], 1)
         yield build
 
-    def _hops(self) -> Iterable[Metric]:
-        """The balance sheet: what each hop has seen is the sum of its fates."""
-        fates = {
-            unit: CounterMetricFamily(
-                f"{_PREFIX}hop_{unit}", f"What became of {unit} at each hop, since the map began.",
-                labels=["hop", "fate", "reason"],
-            )
-            for unit in (REPORTS, OBSERVATIONS, DETAILS)
-        }  # fmt: skip
-        held = GaugeMetricFamily(
-            _PREFIX + "hop_held", "What a hop has yet to decide on; what resolve holds waits for its pods.",
-            labels=["hop", "unit"],
-        )  # fmt: skip
-        dropped = CounterMetricFamily(
-            _PREFIX + "dropped", "What did not reach the map, by reason.", labels=["hop", "reason", "unit"]
-        )
-        for row in self._state.accounting():
-            fates[row.unit].add_metric([row.hop, "passed", ""], row.passed)
-            for reason in Drop:
-                if (reason.hop, reason.unit) == (row.hop, row.unit):
-                    count = row.dropped.get(reason.value, 0)
-                    fates[row.unit].add_metric([row.hop, "dropped", reason.value], count)
-                    dropped.add_metric([row.hop, reason.value, row.unit], count)
-            held.add_metric([row.hop, row.unit], row.held)
-        yield from fates.values()
-        yield held
-        yield dropped
-
     def _watching(self) -> Iterable[Metric]:
         """What following the cluster has come to."""
         ready = not self._cluster.obstacle()
@@ -152,22 +103,12 @@ class StateCollector(Collector):
         yield errors
 
 
-def _size_of(store: str) -> int:
-    size = 0
-    for ending in ("", "-wal"):
-        with contextlib.suppress(OSError):
-            size += pathlib.Path(store + ending).stat().st_size if store else 0
-    return size
-
-
 class Metrics:
-    """The text that is scraped; `store` is the path of the map's file."""
+    """The text that is scraped."""
 
-    def __init__(
-        self, state: State, counters: ModelCounters, cluster: Cluster, clock: Callable[[], int], store: str = ""
-    ) -> None:
+    def __init__(self, state: State, counters: ModelCounters, cluster: Cluster, clock: Callable[[], int]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(StateCollector(state, counters, cluster, clock, store))
+        self._registry.register(StateCollector(state, counters, cluster, clock))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 

@@ -31,10 +31,6 @@ def _query(name: str, text: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 _MAP = "The map. A parameter that is not known here is passed over and named in `ignored`."
-_WIDENED = (
-    "A range is widened to whole minutes, and to hours where it begins or ends more than two hours ago; "
-    "`completeness` says to which."
-)
 _NAMESPACE = _query("namespace", "Keep clients of this namespace; may be repeated.", {"type": "string"})
 
 
@@ -62,8 +58,8 @@ def document() -> dict[str, Any]:
                         _NAMESPACE,
                         _query("client", "Keep edges of the client with this name.", {"type": "string"}),
                         _query("server", "Keep edges to the server with this name.", {"type": "string"}),
-                        _query("since", f"Count only what was seen from here on. {_WIDENED}", _TIME),
-                        _query("until", "Count only what was seen before, widened likewise.", _TIME),
+                        _query("since", "Count only what was seen from here on, to the minute.", _TIME),
+                        _query("until", "Count only what was seen before.", _TIME),
                         _query("labels", "Tell the labels of the edges' ends, in `workloads`.", {"type": "boolean"}),
                     ],
                     "responses": {

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from network_mapper import __version__
-from network_mapper.cluster.index import FOREVER, by_name
-from network_mapper.mapper.completeness import completeness
-from network_mapper.mapper.coverage import SKEW
-from network_mapper.mapper.graph import FIRST, LAST, edge_order
-from network_mapper.mapper.grouping import is_group
+from network_mapper.cluster.index import by_name
 from network_mapper.model import Ambiguous, Service, Workload
-from network_mapper.store.ranges import read_range
-from network_mapper.store.schema import COUNTS
+from network_mapper.store.database import COUNTS, counts_between
 from network_mapper.wire.api import (
     ClusterStatus,
     InstallationStatus,
     MapDocument,
-    RefusedClient,
     SnifferSetStatus,
     Status,
     WorkloadRow,
@@ -28,16 +21,13 @@ from network_mapper.wire.api import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
 
     from network_mapper.cluster.index import Index
     from network_mapper.cluster.installation import Installation
     from network_mapper.mapper.graph import Entry
     from network_mapper.mapper.state import State
     from network_mapper.model import Edge, Peer
-    from network_mapper.store.ranges import Counted
-    from network_mapper.store.writer import Bucket
-    from network_mapper.wire.api import Completeness
 
 
 _MOST_IGNORED = 16
@@ -85,18 +75,7 @@ def namespace_of(peer: Peer) -> str:
 
 def map_document(state: State, wanted: Filter, now: int) -> MapDocument:
     """The map with its totals."""
-    told = completeness(state, None, 0, 0, now, kept_since=state.retention.kept_since)
-    edges = _and_new([entry.edge for entry in _matching(state, wanted)], state, wanted)
-    return _document(state, wanted, now, edges, told)
-
-
-def _and_new(edges: list[Edge], state: State, wanted: Filter, since: int = 0) -> list[Edge]:
-    """The edges with those that rest yet, in order."""
-    for edge in state.preview():
-        fits = wanted.takes_client(edge.client) and (not wanted.server or name_of(edge.server) == wanted.server)
-        if fits and since <= edge.last_seen < (wanted.until or FOREVER):
-            insort(edges, edge, key=edge_order)
-    return edges
+    return _document(state, wanted, now, [entry.edge for entry in _matching(state, wanted)])
 
 
 def _matching(state: State, wanted: Filter) -> list[Entry]:
@@ -112,63 +91,27 @@ def _matching(state: State, wanted: Filter) -> list[Entry]:
     return entries
 
 
-def range_reader(state: State, path: str, wanted: Filter, now: int) -> Callable[[], Counted]:
-    """What reads a time range, of the store and of what the store does not have yet; it may run in any thread.
+def read_range(path: str, wanted: Filter, now: int) -> Callable[[State], MapDocument]:
+    """Read a time range from the store; what is returned makes the document from it in the state's own thread."""
+    counts = counts_between(path, wanted.since, wanted.until or now + 1)
 
-    Without an end the range goes on to what has just been seen, and so beyond `now` where a node's clock is ahead.
-    """
-    buckets, number = state.graph.unwritten()
-    accounts = state.accounts.minutes()
-    until = wanted.until or now + SKEW
+    def finish(state: State) -> MapDocument:
+        edges = []
+        for entry in _matching(state, wanted):
+            found = counts.get(entry.number)
+            if found is None:
+                continue
+            edges.append(msgspec.structs.replace(entry.edge, **dict(zip(COUNTS, found, strict=True))))
+        return _document(state, wanted, now, edges)
 
-    def read() -> Counted:
-        found = read_range(path, wanted.since, until)
-        if found.number < number:
-            inside = range(found.since, found.until)
-            _add(found.counts, (bucket for bucket in buckets if bucket[0] in inside))
-            for minute, name, count in accounts:
-                if minute in inside:
-                    found.accounts[name] = found.accounts.get(name, 0) + count
-        return found
-
-    return read
+    return finish
 
 
-def _add(counts: dict[int, list[int]], buckets: Iterable[Bucket]) -> None:
-    for _, edge, *more in buckets:
-        known = counts.get(edge)
-        if known is None:
-            counts[edge] = more
-        else:
-            counts[edge] = [
-                min(one, other) if place == FIRST else max(one, other) if place == LAST else one + other
-                for place, (one, other) in enumerate(zip(known, more, strict=True))
-            ]
-
-
-def range_document(state: State, wanted: Filter, now: int, found: Counted) -> MapDocument:
-    """The map of a time range; `found` is what `range_reader` has read of it."""
-    edges = []
-    for entry in _matching(state, wanted):
-        counts = found.counts.get(entry.number)
-        if counts is not None:
-            # An observation counts where it ends; what it began before the range is not shown as seen in it.
-            counts[FIRST] = max(counts[FIRST], found.since)
-            edges.append(msgspec.structs.replace(entry.edge, **dict(zip(COUNTS, counts, strict=True))))
-    _and_new(edges, state, wanted, found.since)
-    until = found.until if wanted.until else 0
-    told = completeness(state, found.accounts, found.since, until, now, kept_since=found.kept_since)
-    return _document(state, wanted, now, edges, told)
-
-
-def _document(state: State, wanted: Filter, now: int, edges: list[Edge], told: Completeness) -> MapDocument:
+def _document(state: State, wanted: Filter, now: int, edges: list[Edge]) -> MapDocument:
     # Equal peers are one object, so ends are told apart by identity: comparing 10,000 of them would take milliseconds.
     everything = len(edges) == len(state.graph)
     peers = state.graph.peers()
-    ends: Collection[Peer] = peers
-    if not everything:
-        found = {id(peer): peer for edge in edges for peer in (edge.client, edge.server)}
-        ends = dict.fromkeys(found.values())  # those of edges that rest yet are objects of their own
+    ends = peers if everything else {id(peer): peer for edge in edges for peer in (edge.client, edge.server)}.values()
     own = state.index.own_workloads()
     return MapDocument(
         store=state.store,
@@ -181,16 +124,6 @@ def _document(state: State, wanted: Filter, now: int, edges: list[Edge], told: C
         own=sorted((peer for peer in ends if isinstance(peer, Workload) and peer in own), key=by_name) if own else [],
         workloads=_rows(state.index, ends) if wanted.labels else [],
         ignored=list(wanted.ignored),
-        gone=_gone(state.index, ends),
-        completeness=told,
-    )
-
-
-def _gone(index: Index, ends: Iterable[Peer]) -> list[Workload]:
-    """The workloads that are no more in the cluster; what stands for many is never gone."""
-    return sorted(
-        (peer for peer in ends if isinstance(peer, Workload) and not is_group(peer) and not index.exists(peer)),
-        key=by_name,
     )
 
 
@@ -240,9 +173,6 @@ def status_document(state: State, cluster: ClusterStatus, now: int, installation
         covered_nodes=covered,
         senders=state.senders.status(state.index, now),
         installation=_installation(installation, uncovered) if installation else InstallationStatus(),
-        accounting=state.accounting(),
-        completeness=completeness(state, None, 0, 0, now, kept_since=state.retention.kept_since),
-        refused=[RefusedClient(client, count) for client, count in state.graph.grouping.worst()],
     )
 
 

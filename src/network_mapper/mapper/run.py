@@ -26,7 +26,6 @@ from network_mapper.kube.config import find_access
 from network_mapper.kube.errors import ApiError, KubeConfigError
 from network_mapper.mapper.app import Doors
 from network_mapper.mapper.clusters import FollowedCluster, ReadCluster
-from network_mapper.mapper.keeper import Keeper
 from network_mapper.mapper.merge import Rules
 from network_mapper.mapper.state import State
 from network_mapper.settings import host_and_port
@@ -57,13 +56,16 @@ _LOOKS = 10
 """How often in each interval it is looked whether only a few edges changed."""
 
 _FEW_CHANGES = 2_000
-"""So few are written at the next look: the map of a quiet cluster is on disk within a second."""
+"""So few are written at the next look.
+
+After a crash the journal is applied to the cluster as it is then. What is written stays with whom it was.
+"""
 
 _FORGET_INTERVAL = 5
 """Seconds between two looks at which of the dead can be forgotten."""
 
-_LOOK_INTERVAL = 0.25
-"""Seconds between two looks at whether clients that rows wait for are told of, and at whether the API is away."""
+_RETRY_INTERVAL = 0.25
+"""Seconds between two looks at whether clients that rows wait for are told of."""
 
 _DEFAULT_DOMAIN = "cluster.local"
 
@@ -101,21 +103,9 @@ def run(settings: MapperSettings) -> int:
     except (ApiError, KubeConfigError) as error:
         hint = "" if settings.kubeconfig or settings.context else " (--kubeconfig PATH, or --snapshot PATH for files)"
         raise StartError(f"{error}{hint}") from None
-    state = State(
-        index,
-        settings.max_edges,
-        Rules(frozenset(settings.excluded_namespaces), settings.capture_external),
-        group_after=settings.group_after,
-        retention=round(settings.retention * 1000),
-        patience=round(settings.waiting_patience * 1000),
-        waiting_most=settings.waiting_most,
-    )
+    state = State(index, settings.max_edges, Rules(frozenset(settings.excluded_namespaces), settings.capture_external))
     with contextlib.closing(database):
         state.restore(database, clock())
-        if access is not None:
-            state.keeper = Keeper(index, remember=remember_ms(settings), most=settings.remember_pods_most)
-            known = state.keeper.recall(database.objects(), clock())
-            _log.info("what was known of the cluster is recalled", extra={"objects": known})
     _log.info("the map is restored", extra={"edges": len(state.graph)})
     _allow_many_connections()
     listeners = Listeners(_listen(settings.listen), _listen_for_scrapes(settings.metrics_port))
@@ -141,14 +131,9 @@ def make_index(settings: MapperSettings) -> Index:
         settings.cluster_domain or domain.detect() or _DEFAULT_DOMAIN,
         keys,
         control_plane_prefix=settings.control_plane_prefix,
-        remember=remember_ms(settings),
+        remember=round(settings.remember_pods * 1000),
         remember_most=settings.remember_pods_most,
     )
-
-
-def remember_ms(settings: MapperSettings) -> int:
-    """How long it is remembered whose an address was, milliseconds."""
-    return round(settings.remember_pods * 1000)
 
 
 def _cluster_is_known(settings: MapperSettings, state: State, source: str, problems: list[str]) -> None:
@@ -165,14 +150,11 @@ def _cluster_is_known(settings: MapperSettings, state: State, source: str, probl
 async def _serve_followed(settings: MapperSettings, state: State, listeners: Listeners, access: Access) -> int:
     """Serve while the cluster is followed."""
     client = ApiClient(access)
-    installed = Installation(state.keeper or state.index, access.namespace if access.inside else "")
+    installed = Installation(state.index, access.namespace if access.inside else "")
     live = LiveCluster(client, installed, keys=state.index.keys)
 
     def on_synced() -> None:
-        if state.keeper is not None:
-            state.keeper.settle(live.listed(), clock())
         # A sniffer that has served another mapper so far is yet to say hello, and others speak of its node before.
-        state.can_watch = installed.runs_sniffers
         for node in installed.watched(state.index.nodes()):
             state.coverage.presume(node, clock())
         _cluster_is_known(settings, state, access.server, live.problems())
@@ -301,7 +283,7 @@ async def _serve(settings: MapperSettings, state: State, listeners: Listeners, c
     tasks = [
         asyncio.create_task(_checkpoints(settings, state, writer)),
         asyncio.create_task(_forget_the_dead(state)),
-        asyncio.create_task(_look_around(state, cluster, writer)),
+        asyncio.create_task(_retry_what_waits(state)),
     ]
     if listeners.scrapes:
         tasks.append(asyncio.create_task(scraped.serve(sockets=listeners.scrapes)))
@@ -338,14 +320,10 @@ async def _forget_the_dead(state: State) -> None:
         state.give_up(clock())
 
 
-async def _look_around(state: State, cluster: Cluster, writer: Writer) -> None:
+async def _retry_what_waits(state: State) -> None:
     while True:
-        await asyncio.sleep(_LOOK_INTERVAL)
-        now = clock()
-        state.keep(writer, now)
-        away_since, forbidden = cluster.away_since(), cluster.is_forbidden()
-        state.look_around(now, api_away_since=away_since, forbidden=forbidden, late=cluster.late)
-        state.retry(now)
+        await asyncio.sleep(_RETRY_INTERVAL)
+        state.retry(clock())
 
 
 async def _checkpoints(settings: MapperSettings, state: State, writer: Writer) -> None:
@@ -359,7 +337,6 @@ async def _checkpoints(settings: MapperSettings, state: State, writer: Writer) -
 
 
 async def _finish(state: State, writer: Writer) -> int:
-    state.keep(writer, clock())
     try:
         async with asyncio.timeout(2):
             await state.checkpoint(writer, clock())

@@ -47,11 +47,6 @@ class MapperSettings(msgspec.Struct):
         setting("Durability of an answered report: `full` survives a power cut, `normal` a crash."),
     ] = "full"
     store_max_bytes: Annotated[int, setting("Bound on the file's size; 0 for none.", "BYTES"), msgspec.Meta(ge=0)] = 0
-    retention: Annotated[
-        float,
-        seconds("Seconds after which edges that were not seen again leave, and counts of time ranges; 0 for never."),
-        msgspec.Meta(ge=0),
-    ] = 2_592_000.0
     checkpoint_interval: Annotated[
         float,
         seconds("Seconds between two writes of the changed edges; a few are written after a tenth of that."),
@@ -115,27 +110,9 @@ class MapperSettings(msgspec.Struct):
         int, setting("Bound on the pods that are remembered so.", "N"), msgspec.Meta(ge=0)
     ] = 100_000
 
-    waiting_patience: Annotated[
-        float,
-        seconds("Seconds for which what was seen of a pod waits for the Kubernetes API to tell of that pod."),
-        msgspec.Meta(ge=0, le=3600),
-    ] = 60.0
-    waiting_most: Annotated[int, setting("Bound on the rows of reports that wait so.", "N"), msgspec.Meta(ge=0)] = (
-        50_000
-    )
-
     max_edges: Annotated[
         int, setting("Bound on the number of edges; more are counted and dropped.", "N"), msgspec.Meta(ge=1)
     ] = 200_000
-    group_after: Annotated[
-        int,
-        setting(
-            "How many outside blocks of addresses, outside names of one domain and ports of one server a workload may "
-            "have to do with one by one; further ones are grouped.",
-            "N",
-        ),
-        msgspec.Meta(ge=1),
-    ] = 256
     max_report_bytes: Annotated[int, setting("Largest report that is accepted.", "BYTES"), msgspec.Meta(ge=1024)] = (
         8 * 1024 * 1024
     )

@@ -7,7 +7,6 @@ from network_mapper.model.drops import Drop, Hop, Tally
 from network_mapper.model.edge import Edge, ServiceRef
 from network_mapper.model.observation import Kind, Observation
 from network_mapper.model.peers import Ambiguous, External, Node, Peer, Service, Workload
-from network_mapper.model.pods import PodRef, PodSighting
 
 __all__ = [
     "Ambiguous",
@@ -19,8 +18,6 @@ __all__ = [
     "Node",
     "Observation",
     "Peer",
-    "PodRef",
-    "PodSighting",
     "Service",
     "ServiceRef",
     "Tally",

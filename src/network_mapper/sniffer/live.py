@@ -20,16 +20,14 @@ from network_mapper.agent.fold import Fold
 from network_mapper.agent.reporter import Reporter, wall_clock
 from network_mapper.agent.sender import Sender, steady_clock
 from network_mapper.sniffer.alarm import Alarm
-from network_mapper.sniffer.inputs import Input, settled, totals, wanted_kinds
+from network_mapper.sniffer.inputs import Input, all_drops, wanted_kinds
 from network_mapper.sniffer.memory import keep_small
-from network_mapper.sniffer.pods import open_pods
 from network_mapper.sniffer.settings import AGENT, node_name
 from network_mapper.sniffer.ways import open_ways
 
 if TYPE_CHECKING:
     from network_mapper.http_client import HttpClient
     from network_mapper.model import Observation
-    from network_mapper.sniffer.pods import Pods
     from network_mapper.sniffer.settings import SnifferSettings
     from network_mapper.sniffer.stop import Stop
 
@@ -56,8 +54,6 @@ def watch(settings: SnifferSettings, client: HttpClient, stop: Stop) -> int:
         return 1
     sockets = ways.sockets
     inputs = [Input(source, wanted) for source in (ways.packets, sockets) if source is not None]
-    pods = open_pods(settings)
-    pods.work()
     forgotten = Alarm()
 
     def on_forgotten() -> None:
@@ -66,42 +62,39 @@ def watch(settings: SnifferSettings, client: HttpClient, stop: Stop) -> int:
         forgotten.ring()
 
     reporter = Reporter(
-        Fold(settings.repeat_interval, owner=pods.owner),
+        Fold(settings.repeat_interval),
         node=node_name(settings),
         agent=AGENT,
         started=wall_clock(),
         heartbeat_interval=settings.heartbeat_interval,
         wire=settings.wire,
         on_forgotten=on_forgotten,
-        on_new_mapper=pods.tell_again,
         capture=ways.capture,
         capture_reason=ways.reason,
     )
-    reporter.set_sources(totals(inputs))
+    reporter.set_sources([item.state() for item in inputs], all_drops(inputs))
     sender = Sender(reporter, client)
     sender.start()
     logger.info("watching", extra={"node": node_name(settings), "capture": ways.capture, "to": client.url})
     pulse = observe.Pulse(f"{AGENT} of {node_name(settings)}, reporting to {client.url}")
-    servers = _serve(settings, sender, pulse, pods)
+    servers = _serve(settings, sender, pulse)
     try:
-        _loop(settings, inputs, pods, sender, pulse=pulse, signals=(stop, forgotten))
-        _hand_over([item.flush(wall_clock()) for item in inputs], inputs, pods, sender)
+        _loop(settings, inputs, sender, pulse, (stop, forgotten))
+        _hand_over([item.flush(wall_clock()) for item in inputs], inputs, sender)
         sender.close()
         sender.finish(_LAST_SENDING)
     finally:
         for item in inputs:
             item.close()
-        pods.close()
         for server in servers:
             server.close()
         forgotten.close()
     return 0 if stop.requested else 1
 
 
-def _serve(settings: SnifferSettings, sender: Sender, pulse: observe.Pulse, pods: Pods) -> list[observe.PageServer]:
+def _serve(settings: SnifferSettings, sender: Sender, pulse: observe.Pulse) -> list[observe.PageServer]:
     def metrics_page() -> observe.Page:
         families = sender.look(lambda reporter: metrics.of_reporter(reporter, PREFIX, __version__))
-        families += pods.metrics(PREFIX)
         return observe.Page(metrics.exposition(families), content_type=metrics.CONTENT_TYPE)
 
     return observe.serve_pages(
@@ -113,9 +106,7 @@ def _serve(settings: SnifferSettings, sender: Sender, pulse: observe.Pulse, pods
 def _loop(
     settings: SnifferSettings,
     inputs: list[Input],
-    pods: Pods,
     sender: Sender,
-    *,
     pulse: observe.Pulse,
     signals: tuple[Stop, Alarm],
 ) -> None:
@@ -129,26 +120,17 @@ def _loop(
     with selectors.DefaultSelector() as selector:
         selector.register(stop, selectors.EVENT_READ, None)
         selector.register(forgotten, selectors.EVENT_READ, None)
-        links = pods.fileno()
-        if links >= 0:
-            selector.register(links, selectors.EVENT_READ, pods)
         waiting = {item.name: selector.register(item.source.fileno(), selectors.EVENT_READ, item) for item in inputs}
         next_tick = last_tick = time.monotonic()
         while not stop.requested and not vital.failed:
-            for key, _ in selector.select(max(0.0, min(next_tick, pods.due()) - time.monotonic())):
-                if key.data is pods:
-                    pods.read()
-                elif key.data is not None:
+            for key, _ in selector.select(max(0.0, next_tick - time.monotonic())):
+                if key.data is not None:
                     key.data.read(wall_clock())
-            pods.work()
-            if links >= 0 and not pods.watching:
-                selector.unregister(links)
-                links = -1
             if forgotten.silence():
                 next_tick = min(next_tick, last_tick + _SHORTEST_TURN)
             if time.monotonic() >= next_tick:
                 last_tick = time.monotonic()
-                _hand_over([item.drain(wall_clock()) for item in inputs], inputs, pods, sender)
+                _hand_over([item.drain(wall_clock()) for item in inputs], inputs, sender)
                 pulse.beat()
                 next_tick = max(next_tick, time.monotonic() - settings.report_interval) + settings.report_interval
             for item in inputs:
@@ -156,9 +138,6 @@ def _loop(
                     selector.unregister(waiting.pop(item.name).fd)
 
 
-def _hand_over(seen: list[list[Observation]], inputs: list[Input], pods: Pods, sender: Sender) -> None:
-    # After the observations were taken: who is there now was there when they were made, unless somebody else was.
-    pods.confirm({each.client for observations in seen for each in observations})
-    if news := pods.take_news():
-        sender.look(lambda reporter: reporter.set_pods(news))
-    sender.feed(chain.from_iterable(seen), steady_clock(), settled(inputs), totals(inputs))
+def _hand_over(seen: list[list[Observation]], inputs: list[Input], sender: Sender) -> None:
+    states, drops = [item.state() for item in inputs], all_drops(inputs)
+    sender.feed(chain.from_iterable(seen), steady_clock(), wall_clock(), states, drops)

@@ -15,7 +15,7 @@ from network_mapper.agent.fold import Fold
 from network_mapper.agent.reporter import Reporter
 from network_mapper.agent.sender import Sender
 from network_mapper.capture.pcapfile import FileSource
-from network_mapper.sniffer.inputs import Input, settled, totals, wanted_kinds
+from network_mapper.sniffer.inputs import Input, all_drops, wanted_kinds
 from network_mapper.sniffer.settings import AGENT, node_name
 from network_mapper.sniffer.stop import Interrupted
 
@@ -64,7 +64,6 @@ class Replay:
         self._observations = 0
         self._lost_mapper = False
         self._clock = 0
-        self._until = _NOTHING_YET
 
     def play(self, paths: Sequence[str]) -> int:
         """Play all files and wait until every report is answered.
@@ -107,8 +106,8 @@ class Replay:
                 item.read(source.clock)
             if waited or source.clock // _TICK > ticked:
                 ticked = source.clock // _TICK
-                self._hand_over(item, item.drain(source.clock), source.clock)
-        self._hand_over(item, item.flush(source.clock), source.clock)
+                self._hand_over(item.drain(source.clock), source.clock)
+        self._hand_over(item.flush(source.clock), source.clock)
         item.close()
 
     def _is_ready(self, source: FileSource) -> bool:
@@ -118,14 +117,14 @@ class Replay:
             return True
         return pipe in select.select([pipe, self._stop.fileno()], [], [], _TICK / 1000)[0]
 
-    def _hand_over(self, item: Input, observations: list[Observation], clock: int) -> None:
+    def _hand_over(self, observations: list[Observation], clock: int) -> None:
         self._observations += len(observations)
         if not self._clock:
             started = min((seen.first for seen in observations), default=clock)
             self._sender.look(lambda reporter: reporter.set_started(started))
         self._clock = max(self._clock, clock)
-        self._until = max(self._until, settled([item]))
-        self._sender.feed(observations, self._clock, self._until, totals(self._inputs))
+        states = [each.state() for each in self._inputs]
+        self._sender.feed(observations, self._clock, self._clock, states, all_drops(self._inputs))
         if self._sender.look(lambda reporter: reporter.fold.crowded()):
             self._sender.flush()
             self._lost_mapper = not self._wait(lambda reporter: not reporter.fold.crowded())

@@ -52,11 +52,9 @@ class SnifferSettings(msgspec.Struct):
     report_interval: Annotated[
         float, seconds("Seconds between two reports of what is new.", model="sniffer-report-interval"), _SECONDS
     ] = 1.0
-    repeat_interval: Annotated[
-        float,
-        seconds("Seconds for which what only repeats is held; what a sniffer that is killed takes along."),
-        _SECONDS,
-    ] = 5.0
+    repeat_interval: Annotated[float, seconds("Seconds after which what only repeats is reported again."), _SECONDS] = (
+        30.0
+    )
     heartbeat_interval: Annotated[
         float, seconds("Seconds of silence after which the mapper is told that all is well."), _SECONDS
     ] = 4.0
@@ -83,14 +81,6 @@ class SnifferSettings(msgspec.Struct):
         int, setting("Size of the buffer that the kernel puts packets into.", "BYTES"), msgspec.Meta(ge=65_536)
     ] = 6 * 1024 * 1024
     proc_dir: Annotated[str, setting("Where the host's /proc is.", "PATH", model="host-proc-dir")] = "/proc"
-    pods_dir: Annotated[
-        str,
-        setting(
-            "Folder of the logs of this node's pods, whose names tell which pods there are; empty to know pods by "
-            "their addresses alone.",
-            "PATH",
-        ),
-    ] = "/var/log/pods"
     health_port: Annotated[
         str,
         port(

@@ -1,4 +1,8 @@
-"""Opening the map's file, ours or a new one and never somebody else's, and reading what a start needs of it."""
+"""The tables, and opening them: ours or a new file, never somebody else's.
+
+Counts live in buckets of a minute; minutes that are older than two hours become part of their hour. A bucket holds
+differences, so buckets can be added up in any order; an edge's row holds its totals, so that a start need not add them.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +16,74 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from network_mapper.model import Edge, Peer, ServiceRef
-from network_mapper.store.objects import read_objects
-from network_mapper.store.schema import APPLICATION, COUNTS, SCHEMA, TABLES, UPGRADES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from network_mapper.store.objects import ObjectRow
+_APPLICATION = 0x6E6D6170  # "nmap" in the file's header, so that `file` and we can tell whose it is
+_SCHEMA = 3
 
+MINUTE = 60_000
+HOUR = 60 * MINUTE
 NEVER = 2**62
 """Later than any time: the first sighting of an edge that has none."""
 
+COUNTS = (
+    "connections",
+    "attempts",
+    "lookups",
+    "sockets",
+    "first_seen",
+    "last_seen",
+    "requests",
+    "bytes",
+    "flows",
+)
+"""What is kept of an edge, for ever and by the minute, in the order of `Edge`'s fields."""
 _COUNTERS = ", ".join(COUNTS)
+_COUNTER_COLUMNS = ", ".join(f"{name} INTEGER NOT NULL DEFAULT 0" for name in COUNTS)
+_BUCKET_COLUMNS = f"start INTEGER NOT NULL, edge INTEGER NOT NULL, {_COUNTER_COLUMNS}, PRIMARY KEY (start, edge)"
+_DETAILS = """
+CREATE TABLE details (
+    edge INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (edge, name, value)
+) WITHOUT ROWID
+"""
+_WAITING = "CREATE TABLE waiting (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL)"
+_TABLES = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE edges (
+    id INTEGER PRIMARY KEY,
+    client TEXT NOT NULL, server TEXT NOT NULL, service TEXT, port INTEGER NOT NULL, protocol TEXT NOT NULL,
+    {_COUNTER_COLUMNS}
+);
+CREATE TABLE minutes ({_BUCKET_COLUMNS}) WITHOUT ROWID;
+CREATE TABLE hours ({_BUCKET_COLUMNS}) WITHOUT ROWID;
+CREATE TABLE samples (
+    edge INTEGER NOT NULL, seen INTEGER NOT NULL, node TEXT NOT NULL, kind TEXT NOT NULL,
+    client TEXT NOT NULL, server TEXT NOT NULL, port INTEGER NOT NULL, answered_by TEXT NOT NULL,
+    PRIMARY KEY (edge, client, server, answered_by)
+) WITHOUT ROWID;
+CREATE TABLE sequences (
+    node TEXT NOT NULL, boot TEXT NOT NULL, sequence INTEGER NOT NULL, heard INTEGER NOT NULL,
+    PRIMARY KEY (node, boot)
+) WITHOUT ROWID;
+CREATE TABLE journal (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, body BLOB NOT NULL);
+{_DETAILS.strip()};
+{_WAITING};
+"""
+
+_UPGRADES = {
+    1: [
+        *(
+            f"ALTER TABLE {table} ADD COLUMN {counter} INTEGER NOT NULL DEFAULT 0"
+            for table in ("edges", "minutes", "hours")
+            for counter in ("requests", "bytes", "flows")
+        ),
+        _DETAILS,
+    ],
+    2: [_WAITING],
+}
+"""What makes a schema the next one."""
 
 _NOT_OURS = "is not a map of network-mapper; give another path with --store"
 
@@ -33,27 +93,12 @@ class StoreError(Exception):
 
 
 class Sequence(NamedTuple):
-    """The last report of one sniffer start whose effect is in the map.
-
-    `started` and `until` say from when until when this start has watched as far as its answered reports say,
-    milliseconds since the epoch on the node's clock; 0 when it did not say.
-    """
+    """The last report of one sniffer start whose effect is in the map."""
 
     node: str
     boot: str
     sequence: int
     heard: int
-    started: int = 0
-    until: int = 0
-
-
-class Blind(NamedTuple):
-    """A time that has ended in which something was not watched; fields as in `wire.api.BlindWindow`."""
-
-    node: str
-    start: int
-    end: int
-    reason: str
 
 
 class StoredEdge(NamedTuple):
@@ -117,26 +162,26 @@ class Database:
         application = run("PRAGMA application_id").fetchone()[0]
         schema = run("PRAGMA user_version").fetchone()[0]
         tables = run("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if tables and application != APPLICATION:
+        if tables and application != _APPLICATION:
             raise StoreError(f"{self.path} {_NOT_OURS}")
-        if schema > SCHEMA:
-            raise StoreError(f"{self.path} was written by a newer version (schema {schema}); this one knows {SCHEMA}")
+        if schema > _SCHEMA:
+            raise StoreError(f"{self.path} was written by a newer version (schema {schema}); this one knows {_SCHEMA}")
         run("PRAGMA journal_mode = WAL")
         run(f"PRAGMA synchronous = {'FULL' if sync == 'full' else 'NORMAL'}")
         run("BEGIN IMMEDIATE")
         try:
             if not tables:
-                for statement in TABLES:
+                for statement in _TABLES.split(";\n"):
                     run(statement)
-                run(f"PRAGMA application_id = {APPLICATION}")
-                run(f"PRAGMA user_version = {SCHEMA}")
+                run(f"PRAGMA application_id = {_APPLICATION}")
+                run(f"PRAGMA user_version = {_SCHEMA}")
                 meta = {"store": uuid.uuid4().hex, "epoch": "1", "reset_at": "0"}
                 self.connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             else:
-                for version in range(schema, SCHEMA):
-                    for statement in UPGRADES[version]:
+                for version in range(schema, _SCHEMA):
+                    for statement in _UPGRADES[version]:
                         run(statement)
-                run(f"PRAGMA user_version = {SCHEMA}")
+                run(f"PRAGMA user_version = {_SCHEMA}")
             # A write that changes nothing: a file that cannot be written is found now and not at the first report.
             run("UPDATE meta SET value = value WHERE key = 'store'")
         except BaseException:
@@ -145,12 +190,7 @@ class Database:
         self.connection.commit()
 
     def meta(self) -> dict[str, str]:
-        """What is known of the map as a whole, as text.
-
-        `store` (identity), `epoch` and `reset_at`; and once they are known `since`, `lag`, `kept_since` and `number`
-        (as in `Checkpoint`), `settled` (before which time counts are by the hour), and `edges` (the highest number that
-        an edge ever had).
-        """
+        """`store` (identity), `epoch`, `reset_at`, and `since` (`Checkpoint.since`) once that is known."""
         return dict(self.connection.execute("SELECT key, value FROM meta"))
 
     def edges(self) -> Iterator[StoredEdge]:
@@ -169,27 +209,7 @@ class Database:
 
     def sequences(self) -> list[Sequence]:
         """What has been counted of every sniffer start."""
-        rows = self.connection.execute("SELECT node, boot, sequence, heard, started, until FROM sequences")
-        return [Sequence(*row) for row in rows]
-
-    def ledger(self) -> list[tuple[str, str, str, int]]:
-        """The balance sheet, as `Checkpoint.ledger`."""
-        return list(self.connection.execute("SELECT hop, unit, name, total FROM ledger"))
-
-    def losses(self) -> list[tuple[str, str, str, int]]:
-        """What every sniffer start had lost as it last said: node, start, `model.Drop`, total."""
-        return list(self.connection.execute("SELECT node, boot, name, total FROM losses"))
-
-    def blind(self, since: int = 0) -> list[Blind]:
-        """Blind windows that ended after `since`, in order."""
-        rows = self.connection.execute(
-            "SELECT node, began, ended, reason FROM blind WHERE ended > ? ORDER BY began, node, reason", (since,)
-        )
-        return [Blind(*row) for row in rows]
-
-    def objects(self) -> Iterator[ObjectRow]:
-        """The cluster's objects as they were last known, and those that are gone: these first, as they went."""
-        return read_objects(self.connection)
+        return [Sequence(*row) for row in self.connection.execute("SELECT node, boot, sequence, heard FROM sequences")]
 
     def samples(self) -> dict[int, int]:
         """How many samples each edge has."""
@@ -217,3 +237,34 @@ def keep_temporary_files_beside(path: str) -> None:
     folder = str(pathlib.Path(path).absolute().parent).replace("'", "''")
     with contextlib.closing(sqlite3.connect(":memory:")) as connection, contextlib.suppress(sqlite3.Error):
         connection.execute(f"PRAGMA temp_store_directory = '{folder}'")
+
+
+def counts_between(path: str, since: int, until: int) -> dict[int, tuple[int, ...]]:
+    """Read what lies in the buckets that begin in `[since, until)`, beside the writer.
+
+    Returns:
+        By edge number: the `COUNTS`, in their order.
+    """
+    rows = f"SELECT edge, {_COUNTERS} FROM {{}} WHERE start >= ?1 AND start < ?2"
+    query = f"""
+        SELECT edge, {", ".join(f"{_SUMMED.get(name, 'sum')}({name})" for name in COUNTS)}
+        FROM ({rows.format("minutes")} UNION ALL {rows.format("hours")}) GROUP BY edge
+    """
+    connection = sqlite3.connect(f"{pathlib.Path(path).absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        return {row[0]: row[1:] for row in connection.execute(query, (since, until))}
+    finally:
+        connection.close()
+
+
+_SUMMED = {"first_seen": "min", "last_seen": "max"}
+
+
+def adding(value: Callable[[str], str]) -> str:
+    """SQL that adds to a row's `COUNTS`; `value` gives what is added to a column."""
+    parts = []
+    for name in COUNTS:
+        function = _SUMMED.get(name)
+        total = f"{function}({name}, {value(name)})" if function else f"{name} + {value(name)}"
+        parts.append(f"{name} = {total}")
+    return ", ".join(parts)

@@ -19,18 +19,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from network_mapper.store.database import NEVER, Database, encode_peer
-from network_mapper.store.housekeeping import Housekeeping, keep_greatest
-from network_mapper.store.objects import forget_objects, write_objects
-from network_mapper.store.ranges import adding
-from network_mapper.store.schema import COUNTS, MINUTE, TIMES
+from network_mapper.store.database import COUNTS, HOUR, MINUTE, NEVER, Database, adding, encode_peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from network_mapper.model import Edge
-    from network_mapper.store.database import Blind, Sequence
-    from network_mapper.store.objects import ObjectRow
+    from network_mapper.store.database import Sequence
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +37,7 @@ _TRIAL = 256 * 1024
 """Bytes of room that there must be: as much as a large report takes."""
 _SILENCE = 60.0
 """Seconds between two lines of the log about it, however often it comes and goes."""
+_SETTLED_AFTER = 2 * HOUR
 _SEQUENCES_KEPT = 20_000
 
 Bucket = tuple[int, ...]
@@ -79,15 +75,6 @@ class Checkpoint(msgspec.Struct):
         reset: Set when the map was emptied: epoch and time. What is in this checkpoint came after it.
         waiting: All rows that wait, as time of arrival and bytes of a report; None where they are the same as before.
         since: Since when the map has what its sniffers saw, milliseconds since the epoch; 0 when nobody has watched.
-        ledger: The balance sheet as of `journal`: hop, unit, name (`seen`, `passed`, or a `model.Drop`) and total.
-        accounts: Differences to add by minute: its start, name (as in `ledger`; `mapped` for what is in edges) and
-            count of observations.
-        blind: Blind windows that have ended.
-        losses: What the starts in `sequences` had lost as they last said: node, start, `model.Drop`, total.
-        gone: Edges that have left the map by number; all else in this checkpoint came after that.
-        kept_since: Buckets, accounts and blind windows that ended by then have left, milliseconds since the epoch.
-        lag: By how much, at the least, what was seen has been older than the moment in which it was told.
-        number: Counts the checkpoints that were tried, so that who reads the file knows what is in it.
     """
 
     now: int
@@ -100,14 +87,6 @@ class Checkpoint(msgspec.Struct):
     reset: tuple[int, int] | None = None
     waiting: list[tuple[int, bytes]] | None = None
     since: int = 0
-    ledger: list[tuple[str, str, str, int]] = []
-    accounts: list[tuple[int, str, int]] = []
-    blind: list[Blind] = []
-    losses: list[tuple[str, str, str, int]] = []
-    gone: list[int] = []
-    kept_since: int = 0
-    lag: int | None = None
-    number: int = 0
 
 
 class _Append(NamedTuple):
@@ -119,15 +98,6 @@ class _Append(NamedTuple):
 class _Write(NamedTuple):
     checkpoint: Checkpoint
     done: Callable[[int | Exception], None]
-
-
-class _Keep(NamedTuple):
-    rows: list[ObjectRow]
-    forget: tuple[int, int] | None
-    done: Callable[[int | Exception], None]
-
-
-_Job = _Append | _Write | _Keep
 
 
 class Writer:
@@ -143,9 +113,8 @@ class Writer:
     def __init__(self, path: str, *, sync: str, max_bytes: int, deliver: Callable[..., object]) -> None:
         self._file = (path, sync, max_bytes)
         self._deliver = deliver
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(_QUEUE)
+        self._jobs: queue.Queue[_Append | _Write | None] = queue.Queue(_QUEUE)
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
-        self._housekeeping = Housekeeping()
         self._failed_at = 0.0
         self._told_at = -math.inf
         self.failure = ""
@@ -171,21 +140,6 @@ class Writer:
         """
         self._put(_Write(checkpoint, done))
 
-    def keep(
-        self, rows: list[ObjectRow], done: Callable[[int | Exception], None], forget: tuple[int, int] | None = None
-    ) -> None:
-        """Write objects of the cluster, before all that is asked for later; `done` as for `append`.
-
-        Args:
-            rows: What changed.
-            done: See above.
-            forget: Also remove what has been gone since before this time, and no more than so many are kept.
-
-        Raises:
-            StoreUnavailableError: Too much waits already.
-        """
-        self._put(_Keep(rows, forget, done))
-
     def close(self, timeout: float) -> bool:
         """Finish what is queued and stop; False when that takes longer than `timeout` seconds."""
         try:
@@ -195,7 +149,7 @@ class Writer:
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _put(self, job: _Job) -> None:
+    def _put(self, job: _Append | _Write) -> None:
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
@@ -217,12 +171,10 @@ class Writer:
                         break
                     group.append(more)
                 self._commit(database, group)
-                if self._housekeeping.is_due:  # however busy the writer is, it comes to a step of this
-                    self._keep_house(database)
         finally:
             database.close()
 
-    def _next(self, database: Database) -> _Job | None:
+    def _next(self, database: Database) -> _Append | _Write | None:
         """Wait for a job, and meanwhile try whether a store that failed can be written again."""
         while self.failure:
             with contextlib.suppress(queue.Empty):
@@ -232,20 +184,9 @@ class Writer:
                 self.failure = ""
                 if self._told_at == self._failed_at:
                     _log.info("the store can be written again")
-        while self._housekeeping.is_due:
-            with contextlib.suppress(queue.Empty):
-                return self._jobs.get_nowait()
-            self._keep_house(database)
         return self._jobs.get()
 
-    def _keep_house(self, database: Database) -> None:
-        try:
-            self._housekeeping.step(database.connection)
-        except sqlite3.Error as error:
-            self._housekeeping.put_off()
-            _log.debug("the store was not tidied", extra={"reason": database.explain(error)})
-
-    def _commit(self, database: Database, group: list[_Job]) -> None:
+    def _commit(self, database: Database, group: list[_Append | _Write]) -> None:
         connection = database.connection
         results: list[int | Exception]
         try:
@@ -266,17 +207,11 @@ class Writer:
             results = [StoreUnavailableError(f"the store cannot be written: {reason}")] * len(group)
         self._deliver(_finish, group, results)
 
-    def _execute(self, connection: sqlite3.Connection, job: _Job) -> int:
+    def _execute(self, connection: sqlite3.Connection, job: _Append | _Write) -> int:
         if isinstance(job, _Append):
             cursor = connection.execute("INSERT INTO journal (received, body) VALUES (?, ?)", (job.received, job.body))
             return cursor.lastrowid or 0
-        if isinstance(job, _Keep):
-            write_objects(connection, job.rows)
-            if job.forget is not None:
-                forget_objects(connection, *job.forget)
-            return 0
         _write(connection, job.checkpoint)
-        self._housekeeping.plan(job.checkpoint.now, job.checkpoint.kept_since)
         return 0
 
 
@@ -298,7 +233,7 @@ def _try_to_write(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _finish(group: list[_Job], results: list[int | Exception]) -> None:
+def _finish(group: list[_Append | _Write], results: list[int | Exception]) -> None:
     for job, result in zip(group, results, strict=True):
         job.done(result)
 
@@ -308,57 +243,49 @@ def _edge_row(number: int, edge: Edge) -> tuple[int, str, str, str | None, int, 
     return number, encode_peer(edge.client), encode_peer(edge.server), service, edge.port, edge.protocol
 
 
+_ADD_BUCKET = f"ON CONFLICT (start, edge) DO UPDATE SET {adding('excluded.{}'.format)}"
 _ADD_TOTAL = adding(lambda name: f"?{COUNTS.index(name) + 3}")
+_MARKS = ", ".join("?" * len(COUNTS))
 _NOTHING = ", ".join(str(NEVER) if name == "first_seen" else "0" for name in COUNTS)
-_SINCE_START = ", ".join(f"?{place}" + " - ?1" * (name in TIMES) for place, name in enumerate(COUNTS, 3))
-_ADD_MINUTE = f"""
-    INSERT INTO minutes VALUES (?1 / {MINUTE}, ?2, {_SINCE_START})
-    ON CONFLICT (start, edge) DO UPDATE SET {adding("excluded.{}".format)}
-"""
-_ADD_ACCOUNT = f"""
-    INSERT INTO account_minutes VALUES (?1 / {MINUTE}, ?2, ?3)
-    ON CONFLICT (start, name) DO UPDATE SET count = count + excluded.count
-"""
-_EMPTIED = ("edges", "minutes", "hours", "samples", "details", "ledger", "account_minutes", "account_hours")
 
 
 def _write(connection: sqlite3.Connection, point: Checkpoint) -> None:
     many = connection.executemany
-    meta = {"number": point.number, "since": point.since or None, "lag": point.lag}
-    keep_greatest(connection, "kept_since", point.kept_since)
     if point.reset:
-        meta["epoch"], meta["reset_at"] = point.reset
-        connection.execute("DELETE FROM meta WHERE key = 'lag'")
-        for table in _EMPTIED:
+        epoch, at = point.reset
+        for table in ("edges", "minutes", "hours", "samples", "details"):
             connection.execute(f"DELETE FROM {table}")
-    for table, column in (("edges", "id"), ("details", "edge"), ("samples", "edge")):
-        many(f"DELETE FROM {table} WHERE {column} = ?", ((number,) for number in point.gone))
+        many("INSERT OR REPLACE INTO meta VALUES (?, ?)", [("epoch", str(epoch)), ("reset_at", str(at))])
     many(
         f"INSERT INTO edges VALUES (?, ?, ?, ?, ?, ?, {_NOTHING})",
         (_edge_row(number, edge) for number, edge in point.edges),
     )
-    if point.edges:
-        # An edge that has left leaves buckets behind, to be found by nobody: its number is not used again.
-        meta["edges"] = max(number for number, _ in point.edges)
     many(f"UPDATE edges SET {_ADD_TOTAL} WHERE id = ?2", point.buckets)
-    many(_ADD_MINUTE, point.buckets)
+    many(f"INSERT INTO minutes VALUES (?, ?, {_MARKS}) {_ADD_BUCKET}", point.buckets)
     many("INSERT OR IGNORE INTO details VALUES (?, ?, ?)", point.details)
     many(f"INSERT OR IGNORE INTO samples VALUES ({', '.join('?' * 8)})", point.samples)
-    many("INSERT OR REPLACE INTO sequences VALUES (?, ?, ?, ?, ?, ?)", point.sequences)
-    many("INSERT OR REPLACE INTO losses VALUES (?, ?, ?, ?)", point.losses)
-    many("INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?)", point.ledger)
-    many(_ADD_ACCOUNT, point.accounts)
-    many("INSERT OR REPLACE INTO blind VALUES (?, ?, ?, ?)", point.blind)
+    many("INSERT OR REPLACE INTO sequences VALUES (?, ?, ?, ?)", point.sequences)
     if point.waiting is not None:
         connection.execute("DELETE FROM waiting")
         many("INSERT INTO waiting (received, body) VALUES (?, ?)", point.waiting)
-    many(
-        "INSERT OR REPLACE INTO meta VALUES (?, ?)",
-        ((key, str(value)) for key, value in meta.items() if value is not None),
-    )
+    if point.since:
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('since', ?)", (str(point.since),))
     connection.execute("DELETE FROM journal WHERE id <= ?", (point.journal,))
+    _settle(connection, point.now)
+
+
+def _settle(connection: sqlite3.Connection, now: int) -> None:
+    """Move the oldest minute that is two hours old into its hour; one a checkpoint keeps each transaction short."""
+    limit = (now - _SETTLED_AFTER) // HOUR * HOUR
+    oldest = connection.execute("SELECT min(start) FROM minutes WHERE start < ?", (limit,)).fetchone()[0]
+    if oldest is not None:
+        connection.execute(
+            f"""INSERT INTO hours SELECT start - start % {HOUR}, edge, {", ".join(COUNTS)}
+            FROM minutes WHERE start = ? {_ADD_BUCKET}""",
+            (oldest,),
+        )
+        connection.execute("DELETE FROM minutes WHERE start >= ? AND start < ?", (oldest, oldest + MINUTE))
     connection.execute(
         """DELETE FROM sequences WHERE heard < (SELECT heard FROM sequences ORDER BY heard DESC LIMIT 1 OFFSET ?)""",
         (_SEQUENCES_KEPT,),
     )
-    connection.execute("DELETE FROM losses WHERE (node, boot) NOT IN (SELECT node, boot FROM sequences)")

@@ -28,76 +28,6 @@ class WorkloadRow(msgspec.Struct):
     labels: dict[str, str]
 
 
-class HopRow(msgspec.Struct):
-    """One line of the balance sheet: `seen = passed + held + the sum of dropped`.
-
-    Attributes:
-        hop: A `model.Hop`.
-        unit: What is counted: packets, observations, reports.
-        seen: What came to this hop.
-        passed: What it handed on.
-        held: What it has yet to decide on.
-        dropped: The rest, by `model.Drop`.
-        node: Whose sniffer; empty for the mapper's hops.
-    """
-
-    hop: str
-    unit: str
-    seen: int
-    passed: int
-    held: int
-    dropped: dict[str, int]
-    node: str = ""
-
-
-class BlindWindow(msgspec.Struct):
-    """A time of which something is not known.
-
-    Attributes:
-        node: Not watched; empty where it is the cluster's objects that could not be followed.
-        start: From when, milliseconds since the epoch.
-        end: Until when; 0 while it lasts.
-        reason: `never_watched` (no sniffer yet), `sniffer_away` (between the last observation of one start that was
-            answered for and the first packet of the next), `sniffer_silent` (nothing heard now), `api_away` (the API
-            server could not be watched), `forbidden` (a kind may not be read).
-    """
-
-    node: str
-    start: int
-    end: int
-    reason: str
-
-
-class Completeness(msgspec.Struct):
-    """How much of what happened in a time range the map has.
-
-    Attributes:
-        since: Start of the range as it was answered: where a bucket begins.
-        until: End of it, exclusive: where a bucket ends, or the moment of the answer.
-        observations: That reached the mapper or were counted as lost before.
-        mapped: Of these, what is in the edges' counts.
-        waiting: Of these, what waits for its pods to be told of.
-        lost: Of these, what should be in the map and is not, by `model.Drop`.
-        left_out: Of these, what is no part of it, by `model.Drop`: settings, or because another node counts it.
-        blind: Times in which something was not watched, within the range, the newest 100.
-        blind_windows: How many there were.
-        watched_share: Of all nodes' time in the range, the share in which they were watched, 0 to 1; 1 without nodes.
-        kept_since: From when on the map keeps counts of time ranges; what is older has left by `--retention`.
-    """
-
-    since: int
-    until: int
-    observations: int = 0
-    mapped: int = 0
-    waiting: int = 0
-    lost: dict[str, int] = {}
-    left_out: dict[str, int] = {}
-    blind: list[BlindWindow] = []
-    blind_windows: int = 0
-    watched_share: float = 1.0
-    kept_since: int = 0
-
-
 class MapDocument(msgspec.Struct):
     """The map, or the part of it that was asked for.
 
@@ -113,8 +43,6 @@ class MapDocument(msgspec.Struct):
         workloads: The edges' ends that are workloads of the cluster, with the labels of the newest pod, or of the last
             that is remembered, where they were asked for; sorted.
         ignored: Parameters of the query that this mapper does not know, so that more is told than was asked for.
-        gone: Workloads among the edges' ends that are no more in the cluster; sorted.
-        completeness: Of the range, or of the whole map; none from a mapper that does not tell.
     """
 
     store: str
@@ -127,8 +55,6 @@ class MapDocument(msgspec.Struct):
     own: list[Workload] = []
     workloads: list[WorkloadRow] = []
     ignored: list[str] = []
-    gone: list[Workload] = []
-    completeness: Completeness | None = None
 
 
 class WorkloadsDocument(msgspec.Struct):
@@ -155,7 +81,6 @@ class SnifferStatus(msgspec.Struct):
         clock_ahead: By how many milliseconds at least the node's clock is ahead of the mapper's, negative when behind.
         capture: The way in which it watches, as it says: `packets`, `sockets` (tables alone), `file`.
         capture_reason: Why no better one.
-        hops: Its side of the balance sheet, since its start.
     """
 
     node: str
@@ -171,7 +96,6 @@ class SnifferStatus(msgspec.Struct):
     clock_ahead: int = 0
     capture: str = ""
     capture_reason: str = ""
-    hops: list[HopRow] = []
 
 
 class SenderStatus(msgspec.Struct):
@@ -292,18 +216,6 @@ class ClusterStatus(msgspec.Struct):
     resources: list[ResourceStatus] = []
 
 
-class RefusedClient(msgspec.Struct):
-    """A client that has its share of the map's edges, and wanted more.
-
-    Attributes:
-        client: As `namespace/name`, or a name alone.
-        observations: That found no room, since the mapper started.
-    """
-
-    client: str
-    observations: int
-
-
 class Status(msgspec.Struct):
     """The state of the mapper and of everything that reports to it.
 
@@ -325,10 +237,7 @@ class Status(msgspec.Struct):
         covered_nodes: The others.
         senders: Who reports in GraphQL, by address.
         installation: How all this is installed in the cluster.
-        waiting: Rows whose pods are not known yet; they go into the map as soon as they are.
-        accounting: The mapper's side of the balance sheet, since the map began or was reset.
-        completeness: Of the whole map.
-        refused: The clients that were refused the most for want of room (`edges_full`), the worst first.
+        waiting: Rows whose client is not known yet; they go into the map as soon as it is.
     """
 
     version: str
@@ -348,9 +257,6 @@ class Status(msgspec.Struct):
     senders: list[SenderStatus] = []
     installation: InstallationStatus = msgspec.field(default_factory=InstallationStatus)
     waiting: int = 0
-    accounting: list[HopRow] = []
-    completeness: Completeness | None = None
-    refused: list[RefusedClient] = []
 
 
 class ResetDocument(msgspec.Struct):

@@ -14,8 +14,6 @@ from typing import Annotated
 
 import msgspec
 
-from network_mapper.model import PodRef, PodSighting  # noqa: TC001  msgspec reads the annotations at run time
-
 MSGPACK = "application/msgpack"
 JSON = "application/json"
 PATH = "/api/v1/reports"
@@ -87,11 +85,16 @@ class Volume(msgspec.Struct, array_like=True, gc=False):
     last: Offset
 
 
-class Client(msgspec.Struct, omit_defaults=True):
-    """All rows of one client (`wire.party`) first seen at one tap. The lists are named in `ROWS`.
+class PodRef(msgspec.Struct):
+    """The pod that a client is, where the node knows it for certain."""
 
-    `pod` is the pod that the client is, where the node knows it for certain; it goes before the address.
-    """
+    namespace: Text
+    name: Text
+    uid: Text
+
+
+class Client(msgspec.Struct, omit_defaults=True):
+    """All rows of one client (`wire.party`) first seen at one tap. The lists are named in `ROWS`."""
 
     address: Text
     tap: Offset = 0
@@ -130,31 +133,6 @@ class SourceState(msgspec.Struct):
     passed: Offset
 
 
-class HopState(msgspec.Struct, array_like=True):
-    """`[hop, unit, seen, passed, held]`: totals since `boot` of one hop on the sender's side.
-
-    `seen = passed + held + dropped`, where dropped is the sum of those `drops` of the report whose reason belongs to
-    this hop and unit (`model.Drop`).
-    """
-
-    hop: Text
-    unit: Text
-    seen: Offset
-    passed: Offset
-    held: Offset = 0
-
-
-class Excess(msgspec.Struct, array_like=True):
-    """`[client, reason, count]`: who took more than a fair share of a bounded table, and how often since `boot`.
-
-    The client is an address, or `interface 7` for all that were first seen there.
-    """
-
-    client: Text
-    reason: Text
-    count: Offset
-
-
 class Report(msgspec.Struct, omit_defaults=True):
     """One sniffer's report; a heartbeat is a report without clients.
 
@@ -164,8 +142,7 @@ class Report(msgspec.Struct, omit_defaults=True):
         sequence: From 1, one higher with each report of this boot.
         base: Milliseconds since the epoch that the rows' times are relative to.
         started: When this sniffer began to watch, milliseconds since the epoch.
-        watched_until: All that was seen before or at this moment is in this report or in an earlier one, milliseconds
-            since the epoch; 0 stands for now.
+        watched_until: Time of the newest thing it looked at, milliseconds since the epoch; 0 stands for now.
         version: Of this format.
         agent: Program and version, for people.
         clients: The rows.
@@ -175,10 +152,6 @@ class Report(msgspec.Struct, omit_defaults=True):
             negative when behind, 0 when the difference could not be told from the time an answer takes.
         capture: The way in which the node is watched: `packets`, `sockets` (tables alone), `file`, or a watcher's own.
         capture_reason: Why there is no better one; empty when there is none.
-        pods: Pods of the node that are new since the last report, or whose addresses are; a mapper that has started
-            anew (`Receipt.instance`) is told all of them again. Times are no offsets.
-        hops: The sender's side of the balance sheet.
-        excess: The few who took most beyond their shares.
     """
 
     node: Identifier
@@ -195,9 +168,6 @@ class Report(msgspec.Struct, omit_defaults=True):
     ahead: Offset = 0
     capture: Text = ""
     capture_reason: Text = ""
-    pods: list[PodSighting] = []
-    hops: list[HopState] = []
-    excess: list[Excess] = []
 
 
 class Receipt(msgspec.Struct):
@@ -207,11 +177,9 @@ class Receipt(msgspec.Struct):
         store: Identity of the map; another one than before means that this mapper knows nothing of what was sent.
         epoch: Counts the resets of the map; a new one means that everything still true should be sent again.
         repeated: This report had been counted already.
-        rows: Observations that were taken, the sum of rows' counts; some of them may wait for their pods.
-        dropped: Those that were not, by `model.Drop`.
+        rows: Rows that were accepted.
+        dropped: Rows that were not, by `model.Drop`.
         now: The mapper's clock as it answered, milliseconds since the epoch; 0 when it does not say.
-        instance: Chosen anew at each start of the mapper; another one than before means that it knows the map but not
-            which pods the node told of. Empty when it does not say.
     """
 
     store: str
@@ -220,4 +188,3 @@ class Receipt(msgspec.Struct):
     rows: int = 0
     dropped: dict[str, int] = {}
     now: int = 0
-    instance: str = ""

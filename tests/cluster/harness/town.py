@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 
 PYTHON = "/usr/bin/python3.11"
 PORTS = range(8000, 8101)
-TARGET = 7000
-"""Port at which servers listen, whichever port of their service was dialled."""
-
+_TARGET = 7000
 _POLL = 0.1
 _CLIENT = """
 import socket, sys, time
@@ -69,7 +67,6 @@ class Town:
     Attributes:
         truth: What was done so far: the edges that a map must show, with their connections.
         ticking: Port of `tick`.
-        services: Addresses of the servers' services, IPv4 and IPv6, by node.
     """
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
@@ -78,7 +75,7 @@ class Town:
         self.ticking = 0
         self._ports = iter(PORTS[1:])
         self._families = itertools.cycle((0, 1))
-        self.services: dict[str, list[str]] = {}
+        self._services: dict[str, list[str]] = {}
         self._open: list[subprocess.Popen[str]] = []
         self._workloads = Workloads(cluster.admin, [namespace])
 
@@ -87,11 +84,11 @@ class Town:
         image = manifests.Image(workload_image.REFERENCE, tuple(workload_image.command(PYTHON)))
         for node in self.cluster.nodes:
             client = Pods(app=f"client-{node}", node=node)
-            server = Pods(app=f"server-{node}", node=node, listen=(TARGET,))
+            server = Pods(app=f"server-{node}", node=node, listen=(_TARGET,))
             for pods in (client, server):
                 self.cluster.admin.create(manifests.deployment(image, self.namespace, pods))
-            service = manifests.service(self.namespace, server.app, dict.fromkeys(PORTS, TARGET))
-            self.services[node] = self.cluster.admin.create(service)["spec"]["clusterIPs"]
+            service = manifests.service(self.namespace, server.app, dict.fromkeys(PORTS, _TARGET))
+            self._services[node] = self.cluster.admin.create(service)["spec"]["clusterIPs"]
         self.wait_ready()
         return self
 
@@ -102,7 +99,7 @@ class Town:
     def wait_ready(self) -> None:
         """Wait until every pod runs and every node forwards to the servers, which is tried there."""
         self._workloads.wait_ready(2 * len(self.cluster.nodes))
-        for node, addresses in itertools.product(self.cluster.nodes, self.services.values()):
+        for node, addresses in itertools.product(self.cluster.nodes, self._services.values()):
             for address in addresses:
                 argv = ["nsenter", f"--net=/run/netns/{node}", "--", sys.executable, "-I", "-S", "-c", _CLIENT]
                 argv += [address, str(PORTS[0]), "1", "close"]
@@ -166,17 +163,6 @@ class Town:
         self.truth[edge] = Numbers(connections=count)
         return edge
 
-    def connect(self, client: str, address: str, port: int, count: int) -> None:
-        """Connect so many times from a client's pod to any address; no edge of the town is counted for it.
-
-        Raises:
-            HarnessError: A connection could not be made.
-        """
-        argv = [sys.executable, "-I", "-S", "-c", _CLIENT, address, str(port), str(count), "close"]
-        done = subprocess.run([*self.place(client), *argv], check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise HarnessError(f"{client} did not reach {address} port {port}: {done.stderr}")
-
     def tick(self, client: str, server: str) -> int:
         """Connect five times a second until `hang_up`, from the node `client`; returns the port."""
         self.ticking = next(self._ports)
@@ -186,7 +172,7 @@ class Town:
     def _start(
         self, client: str, server: str, port: int, count: int, how: str, place: list[str] | None = None
     ) -> subprocess.Popen[str]:
-        address = self.services[server][next(self._families)]
+        address = self._services[server][next(self._families)]
         prefix = place or self.place(f"client-{client}")
         argv = [*prefix, sys.executable, "-I", "-S", "-c", _CLIENT, address, str(port), str(count), how]
         pipe = subprocess.PIPE

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from network_mapper.agent.fold import Fold
-from network_mapper.agent.reporter import Reporter, SourceTotals
+from network_mapper.agent.reporter import Reporter
 from network_mapper.agent.sender import Sender, steady_clock
 from network_mapper.http_client import HttpClient
 from network_mapper.model import Drop, Kind, Observation, Tally
@@ -146,7 +146,7 @@ def expected() -> set[tuple]:
 
 
 def feed(sender: Sender) -> None:
-    sender.feed(observations(), steady_clock(), WALL, SourceTotals([], Tally()))
+    sender.feed(observations(), steady_clock(), WALL, [], Tally())
 
 
 def finish(sender: Sender) -> None:
@@ -183,7 +183,7 @@ def test_what_the_model_does_not_validate_is_counted_and_the_rest_arrives(model,
     feed(made)
     finish(made)
     assert set(model.rows) == {row for row in expected() if row[0] != "reportSocketScanResults"}
-    assert made.look(lambda reporter: (reporter.totals.rows, reporter.drops)) == (10, {Drop.REPORT_REFUSED: 3})
+    assert made.look(lambda reporter: (reporter.totals.rows, reporter.drops)) == (10, {Drop.REPORT_REFUSED: 1})
 
 
 def test_health_is_asked_once_to_find_the_door(model, sender):
@@ -212,7 +212,7 @@ def test_a_mapper_of_ours_that_takes_its_place_is_found_after_the_connection_was
     model.has_native_door = True
     made.look(lambda reporter: reporter.failed(ConnectionResetError(), steady_clock()))
     later = [Observation(Kind.CONNECTIONS, "10.0.0.9", "10.96.0.1", 99, "tcp", 1, WALL, WALL)]
-    made.feed(later, steady_clock(), WALL, SourceTotals([], Tally()))
+    made.feed(later, steady_clock(), WALL, [], Tally())
     finish(made)
     ports = [flow.port for report in model.native for client in report.clients for flow in client.connections]
     assert ports == [99]

@@ -4,9 +4,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from network_mapper.agent.fold import Fold
 from network_mapper.agent.metrics import Metric, exposition, of_reporter
-from network_mapper.agent.reporter import Reporter, SourceTotals
+from network_mapper.agent.reporter import Reporter
 from network_mapper.model import Drop, Kind, Observation, Tally
-from network_mapper.wire.report import Excess, HopState, SourceState
+from network_mapper.wire.report import SourceState
 
 
 def wires(reporter: Reporter) -> dict[str, float]:
@@ -37,7 +37,7 @@ def test_odd_characters_survive():
 
 def test_a_reporter_tells_what_it_saw_dropped_and_sent():
     reporter = Reporter(Fold(), node="n", agent="a", started=0, capture="packets")
-    reporter.set_sources(SourceTotals([SourceState("ring", 10, 4)], Tally({Drop.RING_OVERFLOW: 6})))
+    reporter.set_sources([SourceState("ring", 10, 4)], Tally({Drop.RING_OVERFLOW: 6}))
     reporter.feed([Observation(Kind.CONNECTIONS, "10.0.0.1", "10.0.0.2", 80, "tcp", 1, 0, 0)], 0)
     families = parsed(exposition(of_reporter(reporter, "network_mapper_sniffer", "1.2.3")))
     values = {
@@ -49,35 +49,11 @@ def test_a_reporter_tells_what_it_saw_dropped_and_sent():
     assert values["network_mapper_sniffer_capture", ("capture", "packets")] == 1
     assert values["network_mapper_sniffer_seen_total", ("source", "ring")] == 10
     assert values["network_mapper_sniffer_observations_total", ("source", "ring")] == 4
-    drop = ("hop", "kernel"), ("reason", "ring_overflow"), ("unit", "packets")
+    drop = ("hop", "capture"), ("reason", "ring_overflow"), ("unit", "packets")
     assert values["network_mapper_sniffer_drops_total", *drop] == 6
     assert values["network_mapper_sniffer_fold_keys",] == 1
     assert values["network_mapper_sniffer_fold_spans",] == 1
     assert values["network_mapper_sniffer_last_report_timestamp_seconds",] == 0
-
-
-def test_the_balance_sheet_is_told_hop_by_hop():
-    reporter = Reporter(Fold(most_keys=8), node="n", agent="a", started=0)
-    ring = HopState("capture", "packets", 10, 4, 1)
-    reporter.set_sources(
-        SourceTotals([], Tally({Drop.PACKET_COPY: 5}), [ring], [Excess("10.0.0.9", "dns_client_full", 7)])
-    )
-    seen = [Observation(Kind.CONNECTIONS, "10.0.0.1", "10.0.0.2", port, "tcp", 2, 0, 0) for port in range(3)]
-    reporter.feed(seen, 0)
-    families = parsed(exposition(of_reporter(reporter, "p", "1")))
-    values = {
-        (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in families.values()
-        for sample in family.samples
-    }
-    assert values["p_hop_seen_total", "capture", "packets"] == 10
-    assert values["p_hop_passed_total", "capture", "packets"] == 4
-    assert values["p_hop_held", "capture", "packets"] == 1
-    assert values["p_drops_total", "capture", "packet_copy", "packets"] == 5
-    assert values["p_hop_seen_total", "fold", "observations"] == 6
-    assert values["p_hop_held", "fold", "observations"] == 2
-    assert values["p_excess", "10.0.0.1", "fold_client_full"] == 4
-    assert values["p_excess", "10.0.0.9", "dns_client_full"] == 7
 
 
 def test_every_family_says_what_it_means():

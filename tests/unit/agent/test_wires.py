@@ -116,7 +116,7 @@ def test_a_report_that_was_frozen_for_the_native_door_is_said_in_graphql(rig):
     assert rig.forgotten == 1
 
 
-def test_where_there_is_no_graphql_either_the_report_waits(rig, caplog):
+def test_where_there_is_no_graphql_either_the_report_is_refused_as_before(rig, caplog):
     rig.ask(0)
     rig.receipt(0)
     rig.reporter.feed([seen()], 1)
@@ -124,10 +124,8 @@ def test_where_there_is_no_graphql_either_the_report_waits(rig, caplog):
     rig.answer(1, 404, b"nothing here")
     assert rig.ask(1) == "Health"
     rig.answer(1, 404)
-    assert (rig.reporter.drops, rig.reporter.unsent_rows) == ({}, 1)
+    assert rig.reporter.drops == {Drop.REPORT_REFUSED: 1}
     assert "this URL has no report door" in caplog.text
-    assert rig.ask(1) == ""
-    assert rig.ask(5000) == NATIVE
     assert [record.answer for record in caplog.records if hasattr(record, "answer")] == ["nothing here"]
 
 
@@ -138,7 +136,7 @@ def test_another_service_at_that_path_is_not_spoken_to(rig, body):
     rig.ask(0)
     rig.answer(0, 200, body)
     rig.reporter.feed([seen()], 1)
-    assert rig.ask(5000) == NATIVE
+    assert rig.ask(1) == NATIVE
 
 
 @pytest.mark.parametrize("trouble", ["cut", "503"])
@@ -353,14 +351,14 @@ def test_forced_graphql_begins_with_health_and_never_looks_for_another_door():
     assert rig.ask(8 * MINUTE) == "Health"
 
 
-def test_forced_graphql_at_a_mapper_without_it_waits_and_says_so(caplog):
+def test_forced_graphql_at_a_mapper_without_it_is_a_refusal(caplog):
     rig = Rig("graphql")
     rig.reporter.feed([seen()], 0)
     assert rig.ask(0) == "reportTCPCaptureResults"
     rig.answer(0, 404)
-    assert (rig.reporter.drops, rig.reporter.unsent_rows) == ({}, 1)
+    assert rig.reporter.drops == {Drop.REPORT_REFUSED: 1}
     assert "no GraphQL door" in caplog.text
-    assert rig.ask(5000) == "reportTCPCaptureResults"
+    assert rig.reporter.idle
 
 
 def test_forced_native_never_asks_for_graphql():

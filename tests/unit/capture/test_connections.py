@@ -1,13 +1,10 @@
 """TCP handshakes, from packets to observations."""
 
-from socket import inet_aton as inet
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from packet_craft import NOW, Handshake
 
-from network_mapper.capture.connections import MAX_SILENT
 from network_mapper.capture.packets import PacketTracker
 from network_mapper.model import Drop, Kind
 
@@ -186,38 +183,6 @@ def test_a_port_scan_from_the_node_over_several_interfaces_is_not_merged(tracker
     assert len(tracker.flush(NOW)) == 20
 
 
-@pytest.mark.parametrize("server", [POD, SERVICE], ids=["one end", "both ends"])
-def test_a_masqueraded_syn_without_timestamps_is_its_clients_and_not_the_nodes(tracker, server):
-    shake = Handshake(CLIENT, SERVICE, stamp=None)
-    for delay in (0, 1000):
-        tracker.feed(shake.syn(), NOW + delay, 4)
-        tracker.feed(shake.syn(client=NODE, server=server), NOW + delay, -9)
-    tracker.feed(shake.syn_ack(client=NODE, server=server), NOW + 1001, 9)
-    tracker.feed(shake.syn_ack(), NOW + 1001, -4)
-    (seen,) = tracker.flush(NOW + 1001)
-    assert (seen.kind, seen.count, seen.client, seen.server) == (Kind.CONNECTIONS, 1, CLIENT[0], SERVICE[0])
-    assert (seen.answered_by, seen.answered_port) == (server if server != SERVICE else ("", 0))
-
-
-def test_a_masqueraded_port_scan_with_one_sequence_number_is_not_merged(tracker):
-    for number in range(1, 21):
-        shake = Handshake(CLIENT, (f"10.0.2.{number}", 80), isn=42, stamp=None)
-        tracker.feed(shake.syn(), NOW, 4)
-        tracker.feed(shake.syn(client=NODE), NOW, -9)
-    found = tracker.flush(NOW)
-    assert {(seen.client, seen.server, seen.count) for seen in found} == {
-        (CLIENT[0], f"10.0.2.{number}", 1) for number in range(1, 21)
-    }
-
-
-def test_what_the_node_itself_opens_a_moment_later_is_its_own(tracker):
-    tracker.feed(Handshake(CLIENT, SERVICE, stamp=None, isn=1).syn(), NOW, 4)
-    tracker.feed(Handshake(NODE, SERVICE, stamp=None, isn=2).syn(), NOW + 1, -9)
-    tracker.feed(Handshake(NODE, POD, stamp=None, isn=1).syn(), NOW + 1001, -9)
-    assert {seen.client for seen in tracker.flush(NOW + 1001)} == {CLIENT[0], NODE[0]}
-    assert len(tracker._connections._known) == 0
-
-
 def test_crafted_syns_with_one_timestamp_and_sequence_number_are_not_merged(tracker):
     for number in range(1, 21):
         tracker.feed(Handshake(CLIENT, (f"10.0.2.{number}", 80), isn=42).syn(), NOW, 4)
@@ -316,76 +281,26 @@ def test_other_flags_open_nothing(tracker, flags):
 
 
 def test_when_the_table_is_full_the_oldest_open_connection_is_given_up_and_counted():
-    tracker = PacketTracker(connections=16)
-    shakes = [Handshake((f"10.0.1.{n}", 40000), POD, isn=n, stamp=n) for n in range(18)]
-    for n, shake in enumerate(shakes):
-        tracker.feed(shake.syn(), NOW, 10 + n)
+    tracker = PacketTracker(connections=4)
+    shakes = [Handshake((CLIENT[0], 40000 + n), POD, isn=n, stamp=n) for n in range(6)]
+    for shake in shakes:
+        tracker.feed(shake.syn(), NOW, 4)
     for shake in shakes:
         tracker.feed(shake.syn_ack(), NOW, -4)
-    assert {seen.client for seen in tracker.flush(NOW)} == {f"10.0.1.{n}" for n in range(2, 18)}
+    assert kinds(tracker.flush(NOW)) == [("connections", 4)]
     assert tracker.tally == {Drop.CONNECTION_TABLE_FULL: 2}
 
 
 def test_a_table_full_of_waiting_connections_gives_up_the_oldest():
-    tracker = PacketTracker(connections=16)
-    for number in range(16):
-        tracker.feed(Handshake((f"10.0.1.{number}", 40000), POD, isn=number, stamp=number).syn(), NOW, 10 + number)
+    tracker = PacketTracker(connections=4)
+    for number in range(4):
+        tracker.feed(Handshake((CLIENT[0], 40000 + number), POD, isn=number, stamp=number).syn(), NOW, 4)
     assert tracker.drain(NOW + 3000) == []
-    late = Handshake((CLIENT[0], 50000), POD, isn=99, stamp=99)
+    late = Handshake((CLIENT[0], 50000), POD, isn=9, stamp=9)
     tracker.feed(late.syn(), NOW + 3000, 4)
     tracker.feed(late.syn_ack(), NOW + 3000, -4)
-    assert kinds(tracker.flush(NOW + 3001)) == [("attempts", 1)] * 15 + [("connections", 1)]
+    assert kinds(tracker.flush(NOW + 3001)) == [("attempts", 3), ("connections", 1)]
     assert tracker.tally == {Drop.CONNECTION_TABLE_FULL: 1}
-
-
-@pytest.mark.parametrize("tap", [0, 7])
-def test_in_a_full_table_a_client_with_more_than_its_share_makes_room_for_the_others(tap):
-    tracker = PacketTracker(connections=16)
-    others = [Handshake((f"10.0.1.{n}", 40000), POD, isn=n, stamp=n) for n in range(12)]
-    for n, shake in enumerate(others):
-        tracker.feed(shake.syn(), NOW, 10 + n)
-    for n in range(100):
-        scanner = Handshake(("10.0.9.9", 50000), (f"10.8.0.{n}", 80), isn=1000 + n, stamp=1000 + n)
-        tracker.feed(scanner.syn(), NOW, tap)
-        tracker.feed(scanner.syn(), NOW, -9)
-    found = tracker.flush(NOW + 1)
-    assert {seen.client for seen in found if seen.client != "10.0.9.9"} == {f"10.0.1.{n}" for n in range(12)}
-    assert sum(seen.client == "10.0.9.9" for seen in found) == 4
-    assert tracker.tally == {Drop.CONNECTION_CLIENT_FULL: 96}
-    assert tracker.stats(0).excess == [("10.0.9.9", Drop.CONNECTION_CLIENT_FULL, 96)]
-
-
-def test_in_a_full_table_all_that_come_through_one_interface_make_room_for_the_others():
-    tracker = PacketTracker(connections=16)
-    for n in range(8):
-        tracker.feed(Handshake((f"10.0.1.{n}", 40000), POD, isn=n, stamp=n).syn(), NOW, 10 + n)
-    for n in range(200):
-        outside = Handshake((f"203.0.113.{n}", 50000), POD, isn=1000 + n, stamp=1000 + n)
-        tracker.feed(outside.syn(), NOW, 2)
-    found = tracker.flush(NOW + 1)
-    assert {seen.client for seen in found if seen.tap != 2} == {f"10.0.1.{n}" for n in range(8)}
-    assert tracker.stats(0).excess == [("interface 2", Drop.CONNECTION_CLIENT_FULL, 192)]
-
-
-def test_shares_are_forgotten_when_the_table_is_half_empty():
-    tracker = PacketTracker(connections=8)
-    for n in range(12):
-        tracker.feed(Handshake((CLIENT[0], 40000 + n), POD, isn=n, stamp=n).syn(), NOW, 4)
-    assert tracker._connections._shares
-    tracker.drain(NOW + 5000)
-    assert not tracker._connections._shares
-
-
-def test_what_is_undecided_is_not_settled(tracker):
-    assert tracker.settled(NOW) == NOW
-    first, second = (Handshake((CLIENT[0], port), POD, isn=port, stamp=port) for port in (40000, 40001))
-    tracker.feed(first.syn(), NOW + 10, 4)
-    tracker.feed(second.syn(), NOW + 20, 4)
-    assert tracker.settled(NOW + 30) == NOW + 9
-    tracker.feed(first.syn_ack(), NOW + 40, -4)
-    assert tracker.settled(NOW + 50) == NOW + 19
-    tracker.drain(NOW + 5000)
-    assert tracker.settled(NOW + 5000) == NOW + 5000
 
 
 def test_answered_connections_make_room_before_anything_is_given_up():
@@ -412,25 +327,7 @@ def test_nothing_stays_when_all_connections_are_old(tracker, stamped):
     assert not table._untimed
     assert not table._recent
     assert not table._waiting
-    assert not table._silent
-    assert not table._silent_before
-
-
-@pytest.mark.parametrize("tap", [0, 7], ids=["one client", "one interface"])
-def test_a_port_scan_does_not_make_the_repetitions_of_others_new_attempts(tracker, tap):
-    knocking = Handshake(CLIENT, POD, isn=1, stamp=1)
-    tracker.feed(knocking.syn(), NOW, 4)
-    counted = [seen.client for seen in tracker.drain(NOW + 4001)]
-    for n in range(4 * MAX_SILENT):
-        client = "10.0.9.9" if not tap else f"203.0.{n >> 8}.{n & 255}"
-        number = (n + 9).to_bytes(4, "big")
-        flow = inet(client) + inet("10.8.0.1") + number + number
-        when = NOW + 4002 + n * 5000 // MAX_SILENT
-        tracker._connections.syn(flow, b"", when, tap)
-    counted += [seen.client for seen in tracker.drain(NOW + 30_000)]
-    tracker.feed(knocking.syn(stamp=7001), NOW + 31_001, 4)
-    counted += [seen.client for seen in tracker.drain(NOW + 40_000)]
-    assert counted.count(CLIENT[0]) == 1
+    assert not table._silent | table._silent_before
 
 
 def test_a_clock_that_is_set_back_does_not_hold_connections(tracker):

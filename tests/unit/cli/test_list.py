@@ -161,7 +161,7 @@ def test_empty_because_rows_did_not_resolve(ask, mapper):
     mapper.status.drops = {"client_unknown": 12, "seen_elsewhere": 5, "newer_reason": 1}
     assert ask("list").err.splitlines()[2:5] == [
         "What was reported made no edge:",
-        "  12 observations client_unknown: no pod or node had the client's address at that time",
+        "  12 rows client_unknown: no pod or node had the client's address at that time",
         "  1 newer_reason",
     ]
 

@@ -140,9 +140,7 @@ def test_group_by_label_in_every_format(listed, mapper):
         ("data", None, 1),
         (None, "checkout", 1),
     ]
-    assert listed("--group-by", "label=team", "-o", "yaml").out.endswith(
-        "last_seen: '2027-01-15T08:00:00.000Z'\ncompleteness: null\n"
-    )
+    assert listed("--group-by", "label=team", "-o", "yaml").out.endswith("last_seen: '2027-01-15T08:00:00.000Z'\n")
     wide = listed("--group-by", "label=team", "-o", "wide", "--no-headers").out
     assert wide.startswith("team=checkout  team=data ")
 

@@ -2,7 +2,7 @@ import json
 
 import yaml
 
-from network_mapper.wire.api import Completeness, InstallationStatus, ResourceStatus, SenderStatus, SnifferSetStatus
+from network_mapper.wire.api import InstallationStatus, ResourceStatus, SenderStatus, SnifferSetStatus
 
 NOW = 1_800_000_000_000
 
@@ -10,8 +10,8 @@ TEXT = """\
 Mapper 0.1.0 at {url}
   Map: 3 edges, watching since 2027-01-15T07:55:00.000Z (5m)
   Store: map-1, epoch 1
-  Rows: 10 received since the mapper started
-    2 observations client_unknown: no pod or node had the client's address at that time
+  Rows: 10 received = 8 merged + 2 dropped
+    2 rows client_unknown: no pod or node had the client's address at that time
 Cluster: snapshot cluster.yaml
   12 pods, 11 services, 3 nodes, 10 workloads
   Problem: 2 pods share 10.0.0.9
@@ -48,14 +48,9 @@ def test_text_of_a_cluster_that_is_not_read_yet(ask, mapper):
     assert "  Not read yet: no report is taken until it is\n" in ask("status").out
 
 
-def test_what_waits_is_told_beside_the_rows(ask, mapper):
-    mapper.status.waiting = 3
-    assert "Rows: 10 received since the mapper started, 3 waiting for their pods to be known\n" in ask("status").out
-
-
-def test_how_complete_the_map_is_is_told(ask, mapper):
-    mapper.status.completeness = Completeness(since=1, until=NOW, mapped=10, observations=10)
-    assert "  Complete: all that was seen is in the map, and every node was watched.\n" in ask("status").out
+def test_only_rows_add_up_to_the_rows(ask, mapper):
+    mapper.status.drops = {"client_unknown": 2, "report_repeated": 5, "details_full": 1}
+    assert "Rows: 10 received = 8 merged + 2 dropped\n" in ask("status").out
 
 
 def test_text_of_a_mapper_that_nobody_reports_to(ask, mapper):

@@ -195,10 +195,10 @@ def test_conditions_do_not_end_a_pod_that_runs(index):
     assert index.at("10.0.0.1", LATER).end == FOREVER
 
 
-def test_a_pending_pod_whose_init_containers_run_owns_its_address_from_the_first_of_them_on(index):
+def test_a_pending_pod_whose_init_containers_run_owns_its_address_from_its_start(index):
     item = pod("p", "10.0.0.1", start=5)
     item["status"] |= {"phase": "Pending", "initContainerStatuses": [{"state": {"running": {"startedAt": time(7)}}}]}
-    assert apply(index, item).at("10.0.0.1", LATER).start == instant(7)
+    assert apply(index, item).at("10.0.0.1", LATER).start == instant(5)
 
 
 def test_an_address_of_a_finished_pod_belongs_to_its_new_owner(index):

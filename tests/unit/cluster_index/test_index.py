@@ -186,9 +186,9 @@ def test_a_host_network_pod_is_listed_under_its_node_and_owns_nothing(index):
     apply(index, agent, node("n1", "192.168.0.1"))
     found = index.at("192.168.0.1", LATER).owner
     assert found.name == "n1"
-    assert [each.name for each in index.host_pods("n1", LATER)] == ["agent"]
+    assert [each.name for each in found.host_pods] == ["agent"]
     delete(index, agent)
-    assert index.host_pods("n1", LATER) == ()
+    assert index.at("192.168.0.1", LATER).owner.host_pods == ()
 
 
 def test_a_node_speaks_from_an_address_that_services_share(index):

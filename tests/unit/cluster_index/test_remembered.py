@@ -118,15 +118,8 @@ def test_a_pod_on_its_nodes_network_is_remembered_too(index):
     assert index.dialled("192.168.0.1", 9100, "tcp", instant(19)).owner.name == "n1"
 
 
-def test_a_pod_whose_address_was_never_told_is_remembered_by_its_uid(index):
+def test_a_pod_that_never_had_an_address_is_not_remembered(index):
     apply(index, web())
-    gone(index, web(), instant(20))
-    assert index.remembered == 1
-    assert index.pod_of_uid("1").workload == WEB
-
-
-def test_a_pod_without_an_address_and_a_uid_is_not_remembered(index):
-    apply(index, web(uid=""))
     gone(index, web(), instant(20))
     assert index.remembered == 0
 

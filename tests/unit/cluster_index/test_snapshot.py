@@ -10,7 +10,6 @@ from kube import endpoint_slice, node, obj, owned_by, pod, replica_set, service
 
 from network_mapper.cluster.index import Index
 from network_mapper.cluster.snapshot import SnapshotError, load
-from network_mapper.model import Workload
 
 ITEMS = [
     pod("web-1-x", "10.0.0.1", labels={"version": "1.0"}, **owned_by("ReplicaSet", "web-1")),
@@ -92,21 +91,12 @@ def test_objects_can_be_handed_on_as_they_are_read(tmp_path):
     assert index.counts().items() >= {"pods": 1, "services": 1, "nodes": 1, "workloads": 1}.items()
 
 
-def test_workloads_without_pods_exist_as_the_files_say(tmp_path):
-    path = tmp_path / "all.json"
-    path.write_text(json.dumps(listed(obj("Deployment", "idle", api_version="apps/v1"))))
-    index = Index()
-    load(path, take=index.apply)
-    assert index.exists(Workload("idle", "shop", "Deployment"))
-    assert not index.exists(Workload("gone", "shop", "Deployment"))
-
-
-def test_unknown_kinds_are_counted_and_kept(tmp_path):
+def test_unknown_kinds_are_counted_and_kept_where_they_are_owned(tmp_path):
     owned = obj("Widget", "w", api_version="example.org/v1", meta=owned_by("Gadget", "g"))
     path = tmp_path / "all.json"
     path.write_text(json.dumps(listed(owned, obj("Namespace", "shop", None), ITEMS[0])))
     snapshot = load(path)
-    assert names(snapshot) == ["Namespace/shop", "Pod/web-1-x", "Widget.example.org/w"]
+    assert names(snapshot) == ["Pod/web-1-x", "Widget.example.org/w"]
     assert snapshot.kinds == {"Widget.example.org": 1, "Namespace": 1, "Pod": 1}
     assert snapshot.problems.lines() == []
 

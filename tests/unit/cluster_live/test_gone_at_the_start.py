@@ -68,7 +68,7 @@ def test_afterwards_a_pods_end_is_told_at_once(started):
 def test_other_ends_are_told_at_once(started):
     started.put(kube.service("api", "10.0.0.1"))
     started.owners.delete("Service", "shop", "api", at=kube.instant(20))
-    assert started.index.at("10.0.0.1", kube.instant(20)) is None
+    assert started.index.at("10.0.0.1", kube.instant(19)) is None
 
 
 def test_those_that_wait_are_bounded_and_the_first_go_first(started, monkeypatch):

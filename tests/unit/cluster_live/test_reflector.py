@@ -521,7 +521,7 @@ def test_a_sink_that_fails_on_one_object_gets_the_others(run, follow, new_api, m
         async with follow(api, PODS) as one:
             apply = one.sink.apply
 
-            def failing(kind, item, **_):
+            def failing(kind, item):
                 if item.metadata.name == "bad":
                     raise KeyError("oh")
                 apply(kind, item)

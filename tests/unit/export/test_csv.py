@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from network_mapper.export.table_csv import COLUMNS, is_earlier, to_csv
 from network_mapper.model import Ambiguous, Edge, External, Node, Service, ServiceRef, Workload
-from network_mapper.wire.api import Completeness
 
 
 def rows(edges):
@@ -38,9 +37,9 @@ def test_a_row_says_all_that_the_edge_does():
     assert to_csv([edge]) == (
         b"client_type,client_name,client_namespace,client_kind,server_type,server_name,server_namespace,server_kind,"
         b"service_name,service_namespace,port,protocol,connections,attempts,lookups,sockets,requests,bytes,flows,"
-        b"first_seen,last_seen,details,gone,completeness\r\n"
+        b"first_seen,last_seen,details\r\n"
         b"workload,cart,shop,Deployment,workload,redis,db,StatefulSet,cache,db,6379,tcp,1,2,3,4,5,6,7,"
-        b'2027-01-15T08:00:00.000Z,2027-01-15T08:00:00.001Z,"{""/a"":[""GET""]}",,\r\n'
+        b'2027-01-15T08:00:00.000Z,2027-01-15T08:00:00.001Z,"{""/a"":[""GET""]}"\r\n'
     )
 
 
@@ -58,19 +57,8 @@ def test_what_is_not_known_is_empty():
         "first_seen",
         "last_seen",
         "details",
-        "gone",
-        "completeness",
     }
     assert (row["client_type"], row["server_type"]) == ("node", "external")
-
-
-def test_what_is_gone_and_how_complete_the_map_is_stand_in_every_row():
-    edge = tcp(deployment("cart"), deployment("redis"))
-    known = Completeness(since=1, until=2, mapped=1)
-    content = to_csv([edge], gone=[edge.server], known=known).decode()
-    (row,) = csv.DictReader(io.StringIO(content, newline=""), strict=True)
-    assert row["gone"] == "server"
-    assert row["completeness"] == "Complete: all that was seen is in the map, and every node was watched."
 
 
 def test_of_several_possible_owners_all_are_named():

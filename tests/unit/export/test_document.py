@@ -73,8 +73,6 @@ def test_document_of_one_pair(answer, edges):
                 ],
             }
         ],
-        "gone": [],
-        "completeness": None,
     }
 
 

@@ -134,7 +134,6 @@ def test_the_document_for_programs():
                 "last_seen": "2027-01-15T07:59:55.000Z",
             }
         ],
-        "completeness": None,
     }
 
 

@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 
 from network_mapper.cluster.index import Index
 from network_mapper.cluster.snapshot import load
-from network_mapper.mapper.state import State, seen_in
+from network_mapper.mapper.state import State
 from network_mapper.mapper.waiting import PATIENCE
 from network_mapper.model import Drop, Tally
 from network_mapper.wire.report import Client, Flow, Lookup, Report
 
-STARTED = NOW - 1_000_000
-"""When the sniffers began: before all that they see."""
 NODES = {"10.0.0.1": "node-a", "10.0.1.1": "node-b", "10.0.1.2": "node-b", "192.168.1.1": "node-a"}
 flows = st.builds(
     Flow,
@@ -53,9 +51,7 @@ reports = st.lists(
 def fresh(index):
     state = State(index, max_edges=10_000)
     for node in ("node-a", "node-b"):
-        hello = Report(node, "hello", 1, NOW, started=STARTED)
-        state.coverage.hear(hello, NOW)
-        state.coverage.count(hello, NOW)
+        state.coverage.hear(Report(node, "hello", 1, NOW), NOW)
     return state
 
 
@@ -63,9 +59,9 @@ def send(state, sent):
     """Take in reports as the intake does; returns what was dropped."""
     drops = Tally()
     for sequence, (node, groups, base) in sent:
-        report = Report(node, f"boot-{sequence}", 1, NOW + base, STARTED, clients=groups)
+        report = Report(node, f"boot-{sequence}", 1, NOW + base, clients=groups)
         if not state.coverage.is_counted(report):
-            state.apply(report, NOW, seen_in(report), Tally())
+            state.apply(report, NOW, sum(client.rows() for client in groups), Tally())
     state.give_up(NOW + PATIENCE)
     for reason, count in state.drops.items():
         drops.add(reason, count)
@@ -116,7 +112,7 @@ def test_order_and_repetition_change_nothing(make, sent, order, repeats):
     again = fresh(make())
     assert send(again, mixed) == drops
     assert shape(again) == shape(once)
-    rows = sum(seen_in(Report(node, "", 1, NOW, clients=groups)) for node, groups, _ in sent)
+    rows = sum(client.rows() for _, groups, _ in sent for client in groups)
     assert once.rows == rows == once.merged + sum(drops.values())
 
 
@@ -154,13 +150,9 @@ def test_buckets_add_up_to_the_totals(make, sent):
 def test_a_client_counts_on_its_own_node_alone(make, sent):
     state = fresh(make())
     drops = send(state, list(enumerate(sent)))
-    others = [
-        Report(node, "", 1, NOW, clients=[client])
-        for node, groups, _ in sent
-        for client in groups
-        if NODES.get(client.address, node) != node
-    ]
-    elsewhere = sum(seen_in(report) for report in others)
+    elsewhere = sum(
+        client.rows() for node, groups, _ in sent for client in groups if NODES.get(client.address, node) != node
+    )
     assert drops.get(Drop.SEEN_ELSEWHERE, 0) <= elsewhere
     foreign = fresh(make())
     only = [

@@ -9,11 +9,7 @@ from kube import apply as apply_objects
 from network_mapper.cluster.installation import Installation
 from network_mapper.cluster.objects import NODE, Node, ObjectMeta
 from network_mapper.mapper import query
-from network_mapper.mapper.state import seen_in
-from network_mapper.model import Kind, Tally, Workload
-from network_mapper.store import Checkpoint, Database
-from network_mapper.store.schema import HOUR, MINUTE
-from network_mapper.store.writer import _write
+from network_mapper.model import Tally, Workload
 from network_mapper.wire.api import ClusterStatus
 from network_mapper.wire.report import Client, Flow, Report
 
@@ -34,7 +30,7 @@ def seen(state):
         sent = Report(node, "boot", next(_sequence), NOW, NOW - 60_000, **more)
         sent.clients = [Client(client, connections=list(flows))]
         state.coverage.hear(sent, NOW)
-        state.apply(sent, NOW, seen_in(sent), Tally())
+        state.apply(sent, NOW, len(flows), Tally())
 
     return report
 
@@ -181,120 +177,3 @@ def test_of_too_many_senders_the_quietest_are_forgotten(state):
     rows = state.senders.status(state.index, NOW)
     assert (len(rows), min(row.last_report for row in rows)) == (2000, NOW + 500)
     assert max(len(row.agent) for row in rows) == 200
-
-
-def test_workloads_that_are_no_more_in_the_cluster_are_marked(state, seen, index):
-    tool = pod("tool", "node-a", "10.0.0.30", ("Job", "-"))
-    del tool["metadata"]["ownerReferences"]
-    apply_objects(index, tool)
-    seen("10.0.0.30", flow("10.0.1.2", 5432))
-    seen("10.0.0.1", flow("10.0.1.2", 5432))
-    assert ask(state).gone == []
-    index.delete("Pod", "shop", "tool", NOW + 1000)
-    assert ask(state).gone == [Workload("tool", "shop", "Pod")]
-    assert ask(state, ("client", "web")).gone == []
-
-
-def test_what_stands_for_many_workloads_is_never_gone(state):
-    entry = state.graph.entry(Workload("*", "ci", "Pod"), Workload("*", "ci", "Job"), None, 80, "tcp")
-    state.graph.add(entry, Kind.CONNECTIONS, 1, NOW, NOW)
-    assert ask(state).gone == []
-
-
-@pytest.fixture
-def path(tmp_path, state):
-    path = str(tmp_path / "map.db")
-    database = Database(path)
-    state.restore(database, NOW)
-    database.close()
-    return path
-
-
-def commit(path, state, now=NOW):
-    """What a checkpoint writes of the graph."""
-    changes = state.graph.take_changes()
-    database = Database(path)
-    database.connection.execute("BEGIN")
-    _write(
-        database.connection,
-        Checkpoint(now, edges=changes.edges, buckets=changes.buckets, number=changes.number),
-    )
-    database.connection.execute("COMMIT")
-    database.close()
-    return changes
-
-
-def ask_range(state, path, now=NOW, between=lambda: None, **wanted):
-    wanted = query.Filter(**wanted)
-    read = query.range_reader(state, path, wanted, now)
-    between()
-    return query.range_document(state, wanted, now, read())
-
-
-def counted(document):
-    return {(edge.client.name, edge.server.name): (edge.connections, edge.last_seen - NOW) for edge in document.edges}
-
-
-def test_what_was_seen_a_moment_ago_is_in_a_range_of_seconds_before_it_is_on_disk(state, seen, path):
-    seen("10.0.0.1", flow("10.0.1.2", 5432))
-    assert counted(ask_range(state, path, since=NOW - 30_000)) == {("web", "db"): (1, 0)}
-    commit(path, state)
-    seen("10.0.0.1", flow("10.0.1.2", 5432))
-    assert counted(ask_range(state, path, since=NOW - 30_000)) == {("web", "db"): (2, 0)}
-    assert counted(ask_range(state, path, since=NOW - 2 * HOUR, until=NOW - HOUR)) == {}
-
-
-def test_what_a_checkpoint_writes_while_a_range_is_read_counts_once(state, seen, path):
-    seen("10.0.0.1", flow("10.0.1.2", 5432))
-    found = ask_range(state, path, since=NOW - 30_000, between=lambda: commit(path, state))
-    assert counted(found) == {("web", "db"): (1, 0)}
-
-
-def test_what_could_not_be_written_counts_once_in_a_range_with_what_came_since(state, seen, path):
-    seen("10.0.0.1", flow("10.0.1.2", 5432))
-    commit(path, state)
-    seen("10.0.0.1", flow("10.0.1.2", 5432))
-    state.graph.give_back(state.graph.take_changes())
-    seen("10.0.0.1", flow("10.0.1.2", 5432))
-    assert counted(ask_range(state, path, since=NOW - 30_000)) == {("web", "db"): (3, 0)}
-    commit(path, state)
-    assert counted(ask_range(state, path, since=NOW - 30_000)) == {("web", "db"): (3, 0)}
-
-
-def test_what_is_not_on_disk_is_in_the_range_of_its_minute_alone(state, path):
-    for minute in range(3):
-        entry = state.graph.entry(Workload("a", "n", "Job"), Workload("b", "n", "Job"), None, 80, "tcp")
-        moment = NOW + minute * MINUTE
-        state.graph.add(entry, Kind.CONNECTIONS, 1, moment - 9, moment)
-    middle = NOW - NOW % MINUTE + MINUTE
-    found = ask_range(state, path, NOW + HOUR, since=middle + 1, until=middle + 2)
-    assert counted(found) == {("a", "b"): (1, MINUTE)}
-
-
-def test_the_answer_says_which_range_it_has_and_which_was_asked_for(state, path):
-    found = ask_range(state, path, since=NOW - 100_001, until=NOW - 90_001)
-    assert (found.since, found.until) == (NOW - 100_001, NOW - 90_001)
-    told = found.completeness
-    assert told.since % MINUTE == told.until % MINUTE == 0
-    assert told.since <= found.since < told.since + MINUTE
-    assert told.until - MINUTE < found.until <= told.until
-
-
-def test_an_edge_that_was_seen_before_a_range_and_in_it_has_the_times_of_the_range(state, path):
-    start = NOW - NOW % MINUTE
-    entry = state.graph.entry(Workload("a", "n", "Job"), Workload("b", "n", "Job"), None, 80, "tcp")
-    for first, last in ((start - HOUR, start - HOUR), (start - 5_000, start + 5_000), (start + 7_000, start + 9_000)):
-        state.graph.add(entry, Kind.CONNECTIONS, 1, first, last)
-    (edge,) = ask_range(state, path, since=start).edges
-    assert (edge.connections, edge.first_seen, edge.last_seen) == (2, start, start + 9_000)
-
-
-def test_an_edge_that_left_is_in_no_range(state, path):
-    entry = state.graph.entry(Workload("a", "n", "Job"), Workload("b", "n", "Job"), None, 80, "tcp")
-    state.graph.add(entry, Kind.CONNECTIONS, 1, NOW, NOW)
-    commit(path, state)
-    assert state.graph.expire(NOW + 1, 10) == 1
-    assert counted(ask_range(state, path, since=NOW - 1)) == {}
-    entry = state.graph.entry(Workload("a", "n", "Job"), Workload("b", "n", "Job"), None, 80, "tcp")
-    state.graph.add(entry, Kind.CONNECTIONS, 5, NOW, NOW)
-    assert counted(ask_range(state, path, since=NOW - 1)) == {("a", "b"): (5, 0)}

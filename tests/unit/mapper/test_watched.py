@@ -9,7 +9,7 @@ from cluster_objects import NOW
 
 from network_mapper.mapper.graph import DETAILS_PER_EDGE
 from network_mapper.mapper.merge import Rules
-from network_mapper.mapper.state import State, seen_in
+from network_mapper.mapper.state import State
 from network_mapper.model import External, ServiceRef, Tally, Workload
 from network_mapper.store import Database, Writer
 from network_mapper.wire import party
@@ -28,7 +28,7 @@ def apply(state):
     def run(*clients, node=LEGACY_NODE):
         sent = report(*clients, node=node)
         state.coverage.hear(sent, NOW)
-        return state.apply(sent, NOW, seen_in(sent), Tally())
+        return state.apply(sent, NOW, sum(client.rows() for client in sent.clients), Tally())
 
     return run
 

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/msgpack\r\nContent-Length: %d\r\n\r\n%s"
 LATER = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0.1\r\nContent-Length: 0\r\n\r\n"
-ABSENT = b"HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\nnothing"
-REFUSED = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 7\r\n\r\nnothing"
+REFUSED = b"HTTP/1.1 404 Not Found\r\nContent-Length: 7\r\n\r\nnothing"
 
 
 class FakeMapper:
@@ -64,7 +63,7 @@ class FakeMapper:
                         length = int(header.split(b":")[1])
                 body = stream.read(length)
                 if not native:  # it has one door only
-                    connection.sendall(ABSENT)
+                    connection.sendall(REFUSED)
                     continue
                 with self._changed:
                     todo = self.script.pop(0) if self.script else "accept"

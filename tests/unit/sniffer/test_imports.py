@@ -40,7 +40,6 @@ def imported_by(*modules: str) -> set[str]:
         ("network_mapper.sniffer.run", "network_mapper.sniffer.live"),
         ("network_mapper.sniffer.run", "network_mapper.sniffer.replay"),
         ("network_mapper.sniffer.live", "network_mapper.capture.ring", "network_mapper.capture.sockets"),
-        ("network_mapper.sniffer.live", "network_mapper.capture.pods"),
     ],
 )
 def test_no_kubernetes_and_no_web_library_comes_in(modules):
@@ -48,13 +47,5 @@ def test_no_kubernetes_and_no_web_library_comes_in(modules):
 
 
 def test_playing_files_brings_in_nothing_that_only_linux_has():
-    linux_only = {f"network_mapper.capture.{name}" for name in ("ring", "sockets", "links", "cbpf", "pods")}
+    linux_only = {f"network_mapper.capture.{name}" for name in ("ring", "sockets", "links", "cbpf")}
     assert imported_by("network_mapper.sniffer.run", "network_mapper.sniffer.replay").isdisjoint(linux_only)
-
-
-def test_knowing_the_pods_brings_in_nothing_but_its_own_modules():
-    ring = ("network_mapper.sniffer.live", "network_mapper.capture.ring", "network_mapper.capture.sockets")
-    more = imported_by(*ring, "network_mapper.capture.pods") - imported_by(*ring)
-    assert {name.removeprefix("network_mapper.capture.") for name in more} == {
-        "podaddresses", "podfolders", "podgroups", "podprocesses", "pods", "podstays"
-    }  # fmt: skip

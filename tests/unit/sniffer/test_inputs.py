@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from network_mapper.capture.source import HopTotals, SourceStats
-from network_mapper.model import Drop, Hop, Kind, Observation, Tally
-from network_mapper.sniffer.inputs import Input, settled, totals, wanted_kinds
+from network_mapper.capture.source import SourceStats
+from network_mapper.model import Drop, Kind, Observation, Tally
+from network_mapper.sniffer.inputs import Input, all_drops, wanted_kinds
 from network_mapper.sniffer.settings import SnifferSettings, node_name
-from network_mapper.wire.report import Excess, HopState, SourceState
+from network_mapper.wire.report import SourceState
 
 
 class Scripted:
@@ -30,12 +30,7 @@ class Scripted:
     flush = drain
 
     def stats(self) -> SourceStats:
-        hops = [HopTotals(Hop.CAPTURE, "observations", 9, 8, 1), HopTotals(Hop.CAPTURE, "packets", 5, 5, 0)]
-        excess = [("10.0.0.1", Drop.DNS_CLIENT_FULL, 3)]
-        return SourceStats(9, 5, Tally({Drop.DNS_UNASKED: 4}), hops, excess)
-
-    def settled(self, now: int) -> int:
-        return now - 7
+        return SourceStats(9, 5, Tally({Drop.DNS_UNASKED: 4}))
 
     def close(self) -> None:
         self.closed += 1
@@ -77,27 +72,7 @@ def test_the_totals_of_a_failed_source_stay():
     source.broken = True
     item.drain(1)
     assert item.state() == SourceState("scripted", 9, 5)
-    assert totals([item, item]).drops == {Drop.DNS_UNASKED: 8}
-
-
-def test_hops_of_several_sources_are_added_up_and_what_is_switched_off_is_a_drop():
-    item = Input(Scripted(one_of_each()), wanted_kinds(SnifferSettings(enable_tcp=False)))
-    item.drain(0)
-    found = totals([item, item])
-    assert found.hops == [HopState("capture", "observations", 18, 12, 2), HopState("capture", "packets", 10, 10, 0)]
-    assert found.drops == {Drop.DNS_UNASKED: 8, Drop.SWITCHED_OFF: 4}
-    assert found.excess == [Excess("10.0.0.1", "dns_client_full", 3)] * 2
-
-
-def test_what_was_watched_is_what_all_inputs_have_handed_over_but_those_that_failed():
-    first, second = (Input(Scripted([]), frozenset(Kind)) for _ in range(2))
-    assert settled([]) == settled([first]) == 1, "0 would mean until now"
-    first.drain(100)
-    second.drain(200)
-    assert settled([first, second]) == 93
-    first.source.broken = True
-    first.drain(300)
-    assert settled([first, second]) == 193
+    assert all_drops([item, item]) == {Drop.DNS_UNASKED: 8}
 
 
 def test_a_node_is_named_by_the_setting_then_kubernetes_then_the_host(monkeypatch):

@@ -59,9 +59,6 @@ class Scripted:
     def flush(self, now: int) -> list[Observation]:
         return [*self.drain(now), seen(9999)]
 
-    def settled(self, now: int) -> int:
-        return now
-
     def stats(self) -> SourceStats:
         return SourceStats(self.port, self.port, Tally())
 

@@ -18,9 +18,8 @@ from network_mapper.cli.errors import CliError
 from network_mapper.cli.progress import progress
 from network_mapper.cli.sources.base import EVERYTHING, MapQuery, MapSource, NoStatusError
 from network_mapper.cli.sources.exchange import short
-from network_mapper.export.document import ListDocument, restore
+from network_mapper.export.document import ListDocument, TimeError, restore
 from network_mapper.export.labels import namespace_of
-from network_mapper.export.times import TimeError
 from network_mapper.model import Workload
 from network_mapper.wire.api import MapDocument, Problem
 
@@ -82,7 +81,6 @@ class FileSource(MapSource):
             edges=edges,
             own=[workload for workload in self._document.own if workload in ends],
             workloads=[row for row in self._document.workloads if Workload(row.name, row.namespace, row.kind) in ends],
-            gone=[workload for workload in self._document.gone if workload in ends],
         )
 
     def status(self) -> Status:

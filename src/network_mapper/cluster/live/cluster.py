@@ -86,7 +86,7 @@ class Owners:
         self._met = {resource.group_kind for resource in _CORE} | NEVER_READ | {NODE, POD}
         self._most = MOST_MET + len(self._met)
 
-    def apply(self, kind: str, item: Object, /, *, at: int | None = None, since: int | None = None) -> None:
+    def apply(self, kind: str, item: Object, /) -> None:
         """Pass an object on."""
         meta = item.metadata
         if isinstance(meta, ObjectMeta):
@@ -99,12 +99,12 @@ class Owners:
                     self._look(identity.controller(meta.owner_references))
         elif meta is not None and meta.owner_references:
             self._look(identity.controller(meta.owner_references))
-        self._index.apply(kind, item, at=at, since=since)
+        self._index.apply(kind, item)
 
-    def delete(self, kind: str, namespace: str, name: str, /, *, at: int, since: int | None = None) -> None:
+    def delete(self, kind: str, namespace: str, name: str, /, *, at: int) -> None:
         """Pass a deletion on."""
         if kind != POD or self._waiting is None:
-            self._index.delete(kind, namespace, name, at=at, since=since)
+            self._index.delete(kind, namespace, name, at=at)
             return
         self._waiting[namespace, name] = at
         if len(self._waiting) > MOST_WAITING:
@@ -140,11 +140,11 @@ class _Definitions:
     def __init__(self, changed: Callable[[str], None]) -> None:
         self._changed = changed
 
-    def apply(self, kind: str, item: Object, /, **_: int | None) -> None:  # noqa: ARG002  a sink's signature
+    def apply(self, kind: str, item: Object, /) -> None:  # noqa: ARG002  a sink's signature
         if item.metadata is not None:
             self._changed(item.metadata.name.partition(".")[2])
 
-    def delete(self, kind: str, namespace: str, name: str, /, **_: int | None) -> None:  # noqa: ARG002  likewise
+    def delete(self, kind: str, namespace: str, name: str, /, *, at: int) -> None:  # noqa: ARG002  likewise
         self._changed(name.partition(".")[2])
 
 
@@ -420,23 +420,6 @@ class LiveCluster:
     def status(self) -> list[report.ResourceStatus]:
         """How it stands with each resource that is read, or should be."""
         return [report.status_of(reflector) for reflector in self._reflectors.values()]
-
-    def listed(self) -> set[str]:
-        """The kinds of which everything was read."""
-        return {kind for kind, reflector in self._reflectors.items() if reflector.listed}
-
-    @property
-    def away_since(self) -> int:
-        """Since when the API server does not answer, milliseconds since the epoch; 0 while it does."""
-        return self._contact.lost_since
-
-    @property
-    def forbidden(self) -> bool:
-        """Whether a kind may not be read without which something stays unknown."""
-        return any(
-            reflector.state is State.FORBIDDEN and kind != CRDS.group_kind
-            for kind, reflector in self._reflectors.items()
-        )
 
     def totals(self) -> report.Totals:
         """Counters over all resources."""

@@ -62,11 +62,11 @@ class _Objects:
         self.count = 0
         self._take = take
 
-    def apply(self, kind: str, item: Object, /, **_: int | None) -> None:  # noqa: ARG002  a sink's signature
+    def apply(self, kind: str, item: Object, /) -> None:  # noqa: ARG002  a sink's signature
         self.count += 1
         self._take(self.resource, item)
 
-    def delete(self, kind: str, namespace: str, name: str, /, **_: int | None) -> None:
+    def delete(self, kind: str, namespace: str, name: str, /, *, at: int) -> None:
         """Nothing is deleted: each resource is listed once."""
 
 

@@ -53,7 +53,6 @@ _ERRORS_THEN_LIST = 3
 _NOTED = 20
 _AT_ONCE = 10.0
 _GAP = 30.0  # seconds that a watch may stay open beyond its time
-_CATCH_UP = 10.0  # seconds in which a watch tells what happened before it was opened
 _BOOKMARK_SILENCE = 200.0  # servers that send bookmarks do so every minute
 
 
@@ -70,18 +69,11 @@ class State(enum.StrEnum):
 class Sink(Protocol):
     """Where objects go: the index, or something in front of it."""
 
-    def apply(self, kind: str, item: Object, /, *, at: int | None = None, since: int | None = None) -> None:
-        """An object is new or has changed.
+    def apply(self, kind: str, item: Object, /) -> None:
+        """An object is new or has changed."""
 
-        Args:
-            kind: Of the object.
-            item: The object.
-            at: When that was noticed, milliseconds since the epoch. None in the first list: it may always have been so.
-            since: From when on it may have been so, where that is longer ago than a watch takes to tell.
-        """
-
-    def delete(self, kind: str, namespace: str, name: str, /, *, at: int, since: int | None = None) -> None:
-        """An object is gone; times as in `apply`."""
+    def delete(self, kind: str, namespace: str, name: str, /, *, at: int) -> None:
+        """An object is gone; `at` is when that was noticed, milliseconds since the epoch."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -191,8 +183,6 @@ class Reflector:
         self._lines = 0
         self._bookmarks = False
         self._strange: set[str] = set()
-        self._heard = self._list_began = 0
-        self._caught_up = -math.inf
 
     # What to do next
 
@@ -240,7 +230,6 @@ class Reflector:
 
     def _begin_list(self) -> None:
         self.counts.lists += 1
-        self._list_began = self._wall()
         self._listing = True
         self._token = self._first_version = ""
         self.held.begin_list()
@@ -278,7 +267,7 @@ class Reflector:
             return
         key = (sys.intern(meta.namespace) if meta.namespace else "", meta.name)
         if self.held.listed(key, version(meta.resource_version)):
-            self._apply(key, item, self._heard)
+            self._apply(key, item)
         else:
             self.counts.repeats += 1
 
@@ -286,11 +275,10 @@ class Reflector:
         self._listing = False
         moment = self._wall()
         for number, key in enumerate(self.held.end_list(version(at_version)), 1):
-            self._delete(key, moment, self._heard)
+            self._delete(key, moment)
             if number % SLICE == 0:
                 yield
         self._version = version(at_version)
-        self._heard = self._list_began
         self._fruitless += 1
         self.listed = True
         self._well()
@@ -302,7 +290,6 @@ class Reflector:
     def opened(self, now: float) -> None:
         """A watch was answered with 200; its lines follow."""
         self._opened = now
-        self._caught_up = now + _CATCH_UP
         self._lines = 0
         self._began_with = self._version
         self._initial = not self._version
@@ -328,23 +315,20 @@ class Reflector:
         if item is None or meta is None or not meta.name or (self.resource.namespaced and not meta.namespace):
             self._odd(_nameless(item))
             return True
-        since = self._heard if now < self._caught_up else None
         self._progress()
         self.counts.events += 1
         key = (sys.intern(meta.namespace) if meta.namespace else "", meta.name)
         found = version(meta.resource_version)
         if kind == "DELETED":
             if self.held.deleted(key, found):
-                self._delete(key, self._wall(), since)
+                self._delete(key, self._wall())
             else:
                 self.counts.repeats += 1
         elif self.held.listed(key, found) if self._initial and kind == "ADDED" else self.held.changed(key, found):
-            self._apply(key, item, since)
+            self._apply(key, item)
         else:
             self.counts.repeats += 1
         self._reached(found)
-        if since is None:
-            self._heard = self.last_event
         return True
 
     def _odd_line(self, line: bytes, cause: str, now: float) -> bool:
@@ -360,7 +344,7 @@ class Reflector:
             if kind == "DELETED" and item.name:
                 key = (item.namespace, item.name)
                 if self.held.deleted(key, version(item.version)):
-                    self._delete(key, self._wall(), self._heard if now < self._caught_up else None)
+                    self._delete(key, self._wall())
             else:
                 self._odd(item)
             self._reached(version(item.version))
@@ -390,7 +374,6 @@ class Reflector:
             return False
         self._bookmarks = True
         self._progress()
-        self._heard, self._caught_up = self.last_event, now
         self._reached(version(told))
         return True
 
@@ -413,8 +396,6 @@ class Reflector:
         else:
             self._well()
             self._fruitless = self._errors_in_row = 0
-            if now >= self._caught_up:
-                self._heard = self._wall()
         self._initial = False
 
     def stalled(self, now: float) -> None:
@@ -541,10 +522,9 @@ class Reflector:
 
     # Objects
 
-    def _apply(self, key: Key, item: Object, since: int | None) -> None:
+    def _apply(self, key: Key, item: Object) -> None:
         try:
-            told = {"at": self._wall(), "since": since} if self.listed else {}
-            self._sink.apply(self._kind, item, **told)
+            self._sink.apply(self._kind, item)
         except Exception as error:
             logger.exception("an object could not be taken in", extra={"resource": self.resource.name, "object": key})
             self._odd(decode.Odd(f"{type(error).__name__}: {error}", key[1], key[0]))
@@ -552,10 +532,10 @@ class Reflector:
         if self.malformed:
             self.malformed.pop(key, None)
 
-    def _delete(self, key: Key, moment: int, since: int | None) -> None:
+    def _delete(self, key: Key, moment: int) -> None:
         self.malformed.pop(key, None)
         try:
-            self._sink.delete(self._kind, *key, at=moment, since=since)
+            self._sink.delete(self._kind, *key, at=moment)
         except Exception:
             logger.exception("an object could not be removed", extra={"resource": self.resource.name, "object": key})
 
@@ -574,7 +554,7 @@ class Reflector:
         """Let go of everything that is held, as when the resource is not served any more; works and rests."""
         moment = self._wall()
         for number, key in enumerate(self.held.forget(), 1):
-            self._delete(key, moment, self._heard)
+            self._delete(key, moment)
             if number % SLICE == 0:
                 yield
         self.malformed.clear()

@@ -29,29 +29,14 @@ _GO_ESCAPES = {
 """What Go writes as escapes beyond what JSON asks for; outside of texts JSON has none of these."""
 
 
-_ANNOTATION = "network-mapper/completeness"
-_COMMENT = "# "
+def to_yaml(documents: Iterable[Document], version: str) -> bytes:
+    """The documents in YAML; `version` is a value of `versions.VERSIONS`."""
+    return "\n---\n".join(_yaml(document, version) for document in documents).encode()
 
 
-def to_yaml(documents: Iterable[Document], version: str, told: str = "") -> bytes:
-    """The documents in YAML.
-
-    Args:
-        documents: To write.
-        version: A value of `versions.VERSIONS`.
-        told: How complete the map is, one line; a comment before the first document.
-    """
-    text = "\n---\n".join(_yaml(document, version) for document in documents)
-    return (f"{_COMMENT}{told}\n{text}" if told and text else text).encode()
-
-
-def to_json(documents: Iterable[Document], version: str, told: str = "") -> bytes:
-    """The documents as one JSON array; arguments as of `to_yaml`, but JSON knows no comments: an annotation says it."""
-    objects = [_object(document, version) for document in documents]
-    if told:
-        for one in objects:
-            one["metadata"]["annotations"] = {_ANNOTATION: told}
-    text = msgspec.json.format(msgspec.json.encode(objects), indent=2)
+def to_json(documents: Iterable[Document], version: str) -> bytes:
+    """The documents as one JSON array; `version` is a value of `versions.VERSIONS`."""
+    text = msgspec.json.format(msgspec.json.encode([_object(document, version) for document in documents]), indent=2)
     for character, escape in _GO_ESCAPES.items():
         text = text.replace(character, escape)
     return text
@@ -62,8 +47,6 @@ def is_earlier(head: bytes) -> bool:
     head = head.replace(b"\r\n", b"\n")
     if head.strip() in {b"", b"[]"}:
         return True
-    if head.startswith(_COMMENT.encode()):
-        head = head.partition(b"\n")[2]
     begins = f"apiVersion: {GROUP}/", f'[\n  {{\n    "kind": "{KIND}",\n    "apiVersion": "{GROUP}/'
     if not head.startswith(tuple(begin.encode() for begin in begins)):
         return False

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from network_mapper.export.completeness import sentence
 from network_mapper.export.picture import MADE_BY
 from network_mapper.model import Ambiguous, External, Node, ServiceRef
 
@@ -71,7 +70,6 @@ class PageMap(msgspec.Struct):
         since: Start of the time range that was asked for, else 0.
         until: End of that range, else 0.
         left_out: Edges of the mapper's answer that were not wanted.
-        completeness: How much of what happened the map has, in a sentence; empty where that is not known.
         peers: Each peer once.
         services: Each service that was dialled once.
         edges: In the order of the answer.
@@ -86,7 +84,6 @@ class PageMap(msgspec.Struct):
     since: int
     until: int
     left_out: int
-    completeness: str
     peers: list[PagePeer]
     services: list[ServiceRef]
     edges: list[PageEdge]
@@ -159,7 +156,6 @@ def build(answer: MapDocument, edges: Sequence[Edge], title: str) -> PageMap:
         since=answer.since,
         until=answer.until,
         left_out=len(answer.edges) - len(edges),
-        completeness=sentence(answer.completeness) if answer.completeness else "",
         peers=peers.rows,
         services=list(services),
         edges=rows,

@@ -45,12 +45,11 @@ def label(text: str) -> str:
     return quoted(text.replace("&", "&amp;")).replace("\n", "\\n")
 
 
-def render(graph: Graph, title: str = "", told: str = "") -> str:
-    """The document; it ends with a line break. `told` is one line about the map, for whoever reads the text."""
+def render(graph: Graph, title: str = "") -> str:
+    """The document; it ends with a line break."""
     named = f", label={label(title)}, labelloc=t" if title else ""
     lines = [
         f"// {MADE_BY}",
-        *([f"// {told}"] if told else []),
         "digraph network_map {",
         f'  graph [rankdir=LR, fontname="Helvetica"{named}]',
         '  node [fontname="Helvetica", margin=0.2]',

@@ -44,21 +44,12 @@ class Engine(enum.StrEnum):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What a person wants of a picture.
-
-    Attributes:
-        title: Above it.
-        fold: Whether it is folded.
-        engine: Who places the boxes.
-        seen: The clock of the map, milliseconds since the epoch.
-        told: How complete the map is, in a few words.
-    """
+    """What a person wants of a picture; `seen` is the clock of the map, in milliseconds since the epoch."""
 
     title: str = "Network map"
     fold: Fold = Fold.AUTO
     engine: Engine = Engine.AUTO
     seen: int = 0
-    told: str = ""
 
 
 def scene(graph: Graph, options: Options, why_empty: str = "") -> Scene:
@@ -79,7 +70,7 @@ def scene(graph: Graph, options: Options, why_empty: str = "") -> Scene:
     if others:
         said += f" and {counted(others, 'other end')}"
     said += f"; {counted(len(graph.lines), 'pair')} of client and server"
-    subtitle = "; ".join(filter(None, (said, _time(options.seen), options.told)))
+    subtitle = f"{said}; {_time(options.seen)}" if options.seen else said
     return compose(Heading(options.title, subtitle), body, f"Who talks to whom: {said}.")
 
 

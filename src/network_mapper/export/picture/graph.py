@@ -17,7 +17,7 @@ from network_mapper.export.pairs import Outcome, Pair, doors, group, sort_key
 from network_mapper.model import Ambiguous, External, Node, Service, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from network_mapper.model import Edge, Peer
 
@@ -94,15 +94,14 @@ class Graph(msgspec.Struct):
         return self.ends[line.client].full + ARROW + self.ends[line.server].full
 
 
-def build(edges: Sequence[Edge], tags: Mapping[Peer, str] | None = None, gone: Iterable[Peer] = ()) -> Graph:
+def build(edges: Sequence[Edge], tags: Mapping[Peer, str] | None = None) -> Graph:
     """The graph of edges.
 
     Args:
         edges: To be drawn.
         tags: Words behind the names of clients, where a label tells them apart.
-        gone: Ends that are no more in the cluster.
     """
-    labels = Labels(edges, tags, gone)
+    labels = Labels(edges, tags)
     pairs = group(edges)
     peers = sorted({peer for pair in pairs for peer in (pair.client, pair.server)}, key=_order)
     index = {peer: number for number, peer in enumerate(peers)}

@@ -51,12 +51,10 @@ def quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def render(graph: Graph, title: str = "", told: str = "") -> str:
-    """The document; it ends with a line break. `told` is one line about the map, for whoever reads the text."""
+def render(graph: Graph, title: str = "") -> str:
+    """The document; it ends with a line break."""
     heading = ["---", f"title: {json.dumps(title)}", "---"] if title else []
     lines = [*heading, "flowchart LR", f"  %% {MADE_BY}"]
-    if told:
-        lines.append(f"  %% {told}".replace("{", "(").replace("}", ")"))  # braces are directives, also in comments
     numbers = {end.id: number for number, end in enumerate(graph.ends)}
     for number, namespace in enumerate(graph.namespaces):
         inside = [end for end in graph.ends if end.namespace == namespace]

@@ -1,4 +1,4 @@
-"""The image of the workloads: the product's own, which has an interpreter, and one layer with their programs.
+"""The image of the workloads: the product's own, which has an interpreter, and one layer with their program.
 
 The layer brings its own copies of the modules it needs, so it does not matter how the product is installed there.
 """
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 REFERENCE = "registry.example.org/tests/workload:1"
 
 _FOLDER = "/workload"
-_PROGRAMS = ("program.py", "visitor.py")
 _MODULES = ("__init__.py", "testing/__init__.py", "testing/dns.py", "testing/pod.py")
 
 
@@ -24,9 +23,9 @@ def files() -> Mapping[str, bytes]:
     """What the layer holds, by absolute path."""
     package = Path(network_mapper.__file__).parent
     held = {f"{_FOLDER}/network_mapper/{module}": (package / module).read_bytes() for module in _MODULES}
-    return held | {f"{_FOLDER}/{name}": Path(__file__).with_name(name).read_bytes() for name in _PROGRAMS}
+    return held | {f"{_FOLDER}/program.py": Path(__file__).with_name("program.py").read_bytes()}
 
 
-def command(python: str, program: str = "program.py") -> list[str]:
+def command(python: str) -> list[str]:
     """The container's command; site-packages are left out, as they cost memory in each pod."""
-    return [python, "-S", "-E", f"{_FOLDER}/{program}"]
+    return [python, "-S", "-E", f"{_FOLDER}/program.py"]
